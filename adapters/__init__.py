@@ -1,0 +1,1 @@
+"""One file per vendor and port; `wiring` alone knows them all."""

@@ -1,0 +1,1 @@
+"""What Offhook decides: no vendor, no network, no clock, almost no await."""

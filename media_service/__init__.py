@@ -1,0 +1,1 @@
+"""The always-on service that owns the audio of live calls."""

@@ -1,0 +1,42 @@
+"""A tool: something an agent can look up or do."""
+
+from typing import Any, Literal
+
+from schemas.model import Model
+
+
+class Tool(Model):
+    """What a flow or a model may call, and what happens when it goes wrong."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    """JSON schema of the arguments; they are validated against it before the tool runs."""
+    acts: bool = False
+    """True if it changes the world. An acting tool waits until the caller's words are stored and runs once."""
+    timeout_ms: int = 5000
+    """How long it may take, in ms."""
+    if_unknown: Literal["retry", "verify", "escalate"] = "escalate"
+    """For an acting tool whose outcome was lost in a crash: retry (it honours the key), verify by a look-up, or
+    tell the caller and escalate."""
+
+
+class ToolCall(Model):
+    """One request to run a tool."""
+
+    id: str
+    """Names the request within its conversation."""
+    tool: str
+    arguments: dict[str, Any]
+    key: str = ""
+    """The same for the same effect (conversation, node visit, arguments): a tool that acts does so once per key."""
+
+
+class ToolResult(Model):
+    """What came of it: exactly one of the two is set."""
+
+    id: str
+    """The request's."""
+    output: dict[str, Any] | None = None
+    error: str | None = None
+    """Why it failed, in a sentence that a model or an operator can use."""
