@@ -35,26 +35,27 @@ SPEECH_BEGINS = SpeechBegins()
 SPEECH_ENDS = SpeechEnds()
 
 Sound = bytes | SpeechBegins | SpeechEnds | Expectation
-"""What a recogniser is fed, in order: mu-law 8 kHz in pieces of any size, what the VAD thinks of it, and, whenever it
-changes, what the caller is expected to say next."""
+"""What a recogniser is fed, in order: mu-law 8 kHz in pieces of any size, and what the VAD thinks of it. An Expectation
+says that the caller's turn so far is over, a new one begins, and what it is expected to hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """Words recognised in the utterance that is under way."""
+    """Words recognised in the caller's turn, which lasts from one Expectation to the next."""
 
     text: str
-    """All of the utterance's words so far; empty in a final one when nothing was understood."""
+    """All of the turn's words so far, earlier pieces included; empty in a final one when nothing was understood."""
     final: bool
-    """True once the recogniser will not change them. The utterance then begins anew."""
+    """True if it covers all sound up to the last SPEECH_ENDS and only further speech can change it."""
     confidence: float | None = None
     """0 to 1, where the recogniser tells."""
 
 
 class Speech(Protocol):
     def transcribe(self, sound: AsyncIterator[Sound], expectation: Expectation) -> AsyncIterator[Transcript]:
-        """Words as they come, until the sound ends. Between SPEECH_BEGINS and the first final transcript after
-        SPEECH_ENDS lies one utterance; speech that resumes before that final belongs to it.
+        """Words as they come, until the sound ends. After each SPEECH_ENDS comes a final transcript of the whole turn,
+        unless speech resumed or the next Expectation came first: a caller who pauses ("next Tuesday … at half past
+        two") makes two finals, and the second holds all the words.
         Raises Unavailable. Cancelling drops whatever was being recognised."""
         ...
 

@@ -1,0 +1,111 @@
+"""An agent, and the published versions of it that take calls."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.flow import Flow
+from schemas.model import Model
+
+E164 = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")]
+TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-4]):[0-5][0-9]$")]
+
+
+class Listening(Model):
+    """When the caller has the floor, and when they have given it up. All times are of audio, in ms."""
+
+    silence_ms: Annotated[int, Field(ge=100, le=5000)] = 600
+    """Silence that ends a turn; a complete answer settles sooner, an unfinished one later."""
+    minimum_speech_ms: Annotated[int, Field(ge=20, le=2000)] = 250
+    """Shorter sounds aren't speech."""
+    interruptions: bool = True
+    """Whether the caller may interrupt the agent."""
+
+
+class Patience(Model):
+    """How long either side may stay silent, in ms."""
+
+    filler_ms: int = 2000
+    """The agent owes an answer for this long: it says `filler`."""
+    apology_ms: int = 4000
+    """… and this long after that: `apology`."""
+    give_up_ms: int = 8000
+    """… and this long after that: it transfers or takes leave."""
+    caller_ms: int = 8000
+    """The caller says nothing for this long: `still_there`, twice, then `farewell`."""
+    transcript_ms: int = 2500
+    """The caller fell silent and no final transcript came for this long: go on with what was heard."""
+    keys_ms: int = 3000
+    """No further key for this long: the number is complete."""
+
+
+class Phrases(Model):
+    """Fixed sentences; their audio is kept."""
+
+    filler: str = "One moment, please."
+    apology: str = "I'm sorry, this is taking longer than it should."
+    failure: str = "I'm sorry, something went wrong on our side."
+    still_there: str = "Are you still there?"
+    farewell: str = "I can't hear you, so I'll hang up now. Goodbye."
+    go_on: str = "Sorry about that, where were we?"
+    not_understood: str = "I'm sorry, I didn't get that."
+    nobody_free: str = "I'm sorry, nobody could take your call just now. Goodbye."
+    closed: str = "We are closed at the moment. Please call again during our opening hours. Goodbye."
+    busy: str = "All our lines are busy right now. Please call again in a few minutes. Goodbye."
+    putting_through: str = "I'll put you through."
+
+
+class Opening(Model):
+    """One stretch of a weekday in which calls are taken, in the organisation's time zone."""
+
+    day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    opens: TimeOfDay
+    closes: TimeOfDay
+
+
+class Agent(Model):
+    """Stored at organisations/{org}/agents/{id}."""
+
+    id: str
+    organisation: str
+    name: str
+    description: str = ""
+    active: bool = True
+    """An agent that is switched off takes no calls."""
+    live: int
+    """The number of the version that takes calls."""
+
+
+class AgentVersion(Model):
+    """What a call is held with: immutable, pinned for the call's whole life.
+    Stored at organisations/{org}/agents/{id}/versions/{number}."""
+
+    agent: str
+    number: int
+    published_at: datetime
+    prompt: str = ""
+    """What the model is told in every request."""
+    personality: str = ""
+    """How it speaks: added to the prompt."""
+    model: str = ""
+    """Empty for the provider's default."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.3
+    voice: str = ""
+    """The voice provider's name for it; empty for its default."""
+    speed: Annotated[float, Field(ge=0.25, le=2)] = 1.0
+    language: str = "en-US"
+    """BCP 47: what is recognised and spoken."""
+    tools: tuple[str, ...] = ()
+    """Every tool that its flow or its model may use."""
+    max_concurrent_calls: Annotated[int, Field(ge=1)] = 1000
+    transfer_number: E164 | None = None
+    """Where a caller who asks for a person is put through to."""
+    fallback_number: E164 | None = None
+    """Where a call goes that we can't go on with."""
+    hours: tuple[Opening, ...] = ()
+    """When calls are taken; empty for always."""
+    listening: Listening = Listening()
+    patience: Patience = Patience()
+    phrases: Phrases = Phrases()
+    flow: Flow

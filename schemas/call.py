@@ -1,0 +1,44 @@
+"""A call: one phone connection inside a conversation."""
+
+from datetime import datetime
+from typing import Literal
+
+from schemas.model import Model
+
+CallStatus = Literal["queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"]
+
+OVER: frozenset[str] = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+"""The statuses after which nothing more can happen."""
+
+
+class CallEntry(Model):
+    """What the webhooks and the media service must agree on. Stored at calls/{CallSid}."""
+
+    organisation: str
+    conversation: str
+    agent: str
+    number: str
+    """Ours."""
+    caller: str
+    """As the carrier gave it: E.164, a SIP address, "anonymous", or empty."""
+    stage: Literal["streaming", "transfer", "dialled", "over"] = "streaming"
+    """streaming: we talk. transfer: the stream is to end and `dial` to be called. dialled: it was. over: hang up."""
+    stream: int = 1
+    """The number of the stream that Twilio was told to open last."""
+    claimed: int = 0
+    """The number of the last stream that really began: a ticket is good for one claim."""
+    tries: int = 0
+    """Streams opened in a row without a turn in between."""
+    dial: str = ""
+    """The number to transfer to, or the one dialled."""
+    way_back: bool = False
+    """Whether the flow goes on when nobody answers the transfer."""
+    dial_status: str = ""
+    """How the transfer went, when it failed."""
+    outcome: str = ""
+    """What it came to, as far as we know; the first one told stays."""
+    answered: dict[str, str] = {}
+    """The answer to the webhook request under this idempotency token: a retry gets the same one."""
+    created_at: datetime
+    stream_error: str = ""
+    """What the carrier last said about a stream that failed."""

@@ -1,0 +1,97 @@
+"""A conversation: everything said between one caller and our agents, over one or several connections."""
+
+from datetime import datetime
+from typing import Literal
+
+from schemas.model import Model
+
+
+class Waterfall(Model):
+    """Where the time of one turn went."""
+
+    speech_end_ms: int | None = None
+    """When the caller's last speech was heard, in ms since the conversation began. The others count from here."""
+    final_ms: int | None = None
+    """Final transcript."""
+    settled_ms: int | None = None
+    """The turn was taken as ended."""
+    reply_ready_ms: int | None = None
+    """First sentence of the reply."""
+    first_audio_sent_ms: int | None = None
+    first_audio_played_ms: int | None = None
+    """As the carrier's first mark tells."""
+
+
+class Turn(Model):
+    """The caller's words and what the agent made of them.
+    Stored at organisations/{org}/conversations/{id}/turns/{number, 6 digits}."""
+
+    number: int
+    """0 is the greeting."""
+    at_ms: int
+    """When it began, in ms since the conversation did."""
+    node: str
+    """The flow's node when the caller spoke."""
+    caller: str = ""
+    keys: str = ""
+    """What the caller pressed."""
+    agent: str = ""
+    """What was heard of the reply."""
+    agent_at_ms: int | None = None
+    """When its first audio was sent."""
+    interrupted: bool = False
+    """The caller cut the reply."""
+    unconfirmed: bool = False
+    """The reply began before the caller's words were stored."""
+    tools: tuple[str, ...] = ()
+    """Tools that ran."""
+    prompt_tokens: int = 0
+    reply_tokens: int = 0
+    waterfall: Waterfall = Waterfall()
+
+
+class Report(Model):
+    """What followed from a conversation's end."""
+
+    seconds: float
+    turns: int
+    interruptions: int
+    gap_p50_ms: int | None = None
+    """Median time from the caller's last speech to our first audio."""
+    gap_p95_ms: int | None = None
+
+
+class Conversation(Model):
+    """Stored at organisations/{org}/conversations/{id}."""
+
+    id: str
+    organisation: str
+    agent: str
+    version: int
+    """Pinned for its whole life."""
+    channel: Literal["phone", "browser", "chat"]
+    call_sid: str = ""
+    number: str = ""
+    caller: str = ""
+    state: Literal["active", "ended"] = "active"
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: str = ""
+    """completed, transferred, caller_left, silence, failed, or what the flow's end names."""
+    node: str = ""
+    """Where it stands in its flow."""
+    variables: dict[str, bool | int | float | str] = {}
+    """What was collected so far."""
+    report: Report | None = None
+
+
+class Message(Model):
+    """One side's words, for reading."""
+
+    role: Literal["caller", "agent"]
+    text: str
+    at_ms: int
+    """In ms since the conversation began."""
+    turn: int
+    interrupted: bool = False
+    """For the agent: the caller cut it; the text is what was heard."""
