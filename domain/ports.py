@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 
 from schemas.organisation import Organisation
+from schemas.remark import Remark
 from schemas.tool import Tool, ToolCall, ToolResult
 from schemas.variable import Expectation
 
@@ -91,21 +92,6 @@ class Voice(Protocol):
 
 
 # --- Brain: prompt → words and tool requests -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """One entry of the dialogue so far, as a model sees it."""
-
-    role: Literal["caller", "agent", "request", "result"]
-    text: str = ""
-    """What was said; for the agent only what the caller heard."""
-    call: ToolCall | None = None
-    """For `request`: what the model asked to run."""
-    result: ToolResult | None = None
-    """For `result`: what came back."""
-    opaque: str = ""
-    """For `request`: whatever the provider wants back verbatim, base64 (Gemini's thought signature)."""
 
 
 @dataclass(frozen=True, slots=True)

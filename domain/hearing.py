@@ -1,0 +1,48 @@
+"""Frames that sound like speech or don't → speech began, speech ended. Counts audio, never a clock."""
+
+from enum import Enum, auto
+
+from domain.mulaw import FRAME_MS
+
+
+class Heard(Enum):
+    """What a frame changed."""
+
+    BEGAN = auto()
+    ENDED = auto()
+
+
+class Hearing:
+    """Needs `minimum_ms` of speech within a window half as long again before it calls it that (a cough is shorter),
+    and `release_ms` without any before it lets go (a stop consonant is shorter)."""
+
+    def __init__(self, minimum_ms: int, release_ms: int = 160) -> None:
+        self._needed = max(1, minimum_ms // FRAME_MS)
+        self._window = self._needed + self._needed // 2
+        self._release = max(1, release_ms // FRAME_MS)
+        self._recent = 0  # a bit a frame, the newest lowest: was it speech?
+        self._quiet = 0
+        self.speaking = False
+
+    @property
+    def silence_ms(self) -> int:
+        """Audio since the last frame of speech."""
+        return self._quiet * FRAME_MS
+
+    def hear(self, is_speech: bool) -> Heard | None:
+        """Takes one frame of 20 ms."""
+        if is_speech:
+            self._quiet = 0
+        else:
+            self._quiet += 1
+        if self.speaking:
+            if self._quiet >= self._release:
+                self.speaking = False
+                self._recent = 0
+                return Heard.ENDED
+            return None
+        self._recent = ((self._recent << 1) | is_speech) & ((1 << self._window) - 1)
+        if is_speech and self._recent.bit_count() >= self._needed:
+            self.speaking = True
+            return Heard.BEGAN
+        return None
