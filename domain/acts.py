@@ -96,8 +96,7 @@ class PutThrough:
 
     number: str
     way_back: bool
+    outcome: str
 
 
-Act = (
-    Say | Close | Cut | Think | RunTool | Expect | Endpoint | Watch | Unwatch | Record | HangUp | PutThrough
-)
+Act = Say | Close | Cut | Think | RunTool | Expect | Endpoint | Watch | Unwatch | Record | HangUp | PutThrough

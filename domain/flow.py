@@ -3,7 +3,7 @@
 Pure. A step is computed whole and takes effect whole: `Step.state` replaces the old state, or nothing does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, assert_never
@@ -119,7 +119,7 @@ class Walk:
             case "goodbye" if self.flow.on_goodbye:
                 return self._enter(self.flow.on_goodbye, state, moment)
             case "repeat":
-                return self._question(state, moment)
+                return self.question(state, moment)
         return self.fill(state, self._read(state, words, moment), moment)
 
     def fill(self, state: FlowState, values: Mapping[str, Value], moment: Moment) -> Step:
@@ -138,7 +138,7 @@ class Walk:
             return self._enter(edge.to if edge else node.id, state, moment)
         if missing := [name for name in node.collect if name not in state.variables]:
             ask = self.variables[missing[0]].ask
-            return Step(state, self._texts(state, moment, ask), Listen()) if ask else self._question(state, moment)
+            return Step(state, self._texts(state, moment, ask), Listen()) if ask else self.question(state, moment)
         if node.prompt and not self._leads_on(node, state):
             return Step(state, (), Ask(""))
         return self._enter(self._way_out(node, state), state, moment)
@@ -147,9 +147,16 @@ class Walk:
         """The model judged that the node's edge of this position holds."""
         return self._enter(self._talk(state).edges[edge].to, state, moment)
 
-    def question(self, state: FlowState, moment: Moment) -> Step:
-        """Where we stand, once more: what the node says or asks."""
-        return self._question(state, moment)
+    def judged(self, state: FlowState, which: str) -> bool:
+        """Whether the model may say that the node's edge of this position holds."""
+        edges = self._talk(state).edges
+        return which.isdecimal() and int(which) < len(edges) and edges[int(which)].when == "prompt"
+
+    def again(self, state: FlowState) -> Step:
+        """The function node's tool once more, as the same effect."""
+        node = self.nodes[state.node]
+        assert isinstance(node, Function)
+        return Step(state, (), self._run(node, state))
 
     def returned(self, state: FlowState, output: Mapping[str, Any], moment: Moment) -> Step:
         """The function node's tool came back."""
@@ -172,16 +179,15 @@ class Walk:
         for _ in range(LONGEST_WALK):
             node = self.nodes[id]
             state = self._arrive(node, state)
-            texts: Callable[[str], tuple[str, ...]] = lambda text, state=state: self._texts(state, moment, text)  # type: ignore[misc]  # noqa: E731
             match node:
                 case Start():
-                    said += texts(node.say)
+                    said += self._texts(state, moment, node.say)
                 case Talk():
                     missing = [name for name in node.collect if name not in state.variables]
                     if missing or not node.collect:
                         if node.prompt:
                             return Step(state, tuple(said), Ask(self._ask(missing)))
-                        said += texts(node.say or self._ask(missing))
+                        said += self._texts(state, moment, node.say or self._ask(missing))
                     if missing:
                         return Step(state, tuple(said), Listen())
                     if not node.collect and not self._passes_through(node):
@@ -189,15 +195,14 @@ class Walk:
                 case Branch():
                     pass
                 case Function():
-                    said += texts(node.meanwhile)
-                    arguments = {name: plain(text, state.variables) for name, text in node.arguments.items()}
-                    return Step(state, tuple(said), Run(node.tool, arguments))
+                    said += self._texts(state, moment, node.meanwhile)
+                    return Step(state, tuple(said), self._run(node, state))
                 case Transfer():
-                    said += texts(node.say)
+                    said += self._texts(state, moment, node.say)
                     number = str(plain(node.number, state.variables) or "")
                     return Step(state, tuple(said), PutThrough(number, way_back=_event(node, "failed") is not None))
                 case End():
-                    said += texts(node.say)
+                    said += self._texts(state, moment, node.say)
                     return Step(state, tuple(said), HangUp(node.outcome))
                 case _:
                     assert_never(node)
@@ -224,9 +229,7 @@ class Walk:
 
     def _leads_on(self, node: Talk, state: FlowState) -> bool:
         """Whether a prompted node is done without the model's judgement."""
-        return bool(node.collect) or any(
-            edge.when == "equation" and self._holds(edge, state) for edge in node.edges
-        )
+        return bool(node.collect) or any(edge.when == "equation" and self._holds(edge, state) for edge in node.edges)
 
     def _holds(self, edge: Edge, state: FlowState) -> bool:
         return conditions.holds(edge.condition, self.variables, state.variables)
@@ -249,7 +252,8 @@ class Walk:
         retry = node.retries[min(misses, len(node.retries)) - 1] if node.retries else self._opening(node, state)
         return Step(state, (), Ask(" ".join(self._texts(state, moment, retry))))
 
-    def _question(self, state: FlowState, moment: Moment) -> Step:
+    def question(self, state: FlowState, moment: Moment) -> Step:
+        """Where we stand, once more: what the node says or asks."""
         node = self.nodes[state.node]
         if not isinstance(node, Talk):
             return Step(state, (), Listen())
@@ -259,6 +263,10 @@ class Walk:
 
     def _opening(self, node: Talk, state: FlowState) -> str:
         return node.say or self._ask([name for name in node.collect if name not in state.variables])
+
+    @staticmethod
+    def _run(node: Function, state: FlowState) -> Run:
+        return Run(node.tool, {name: plain(text, state.variables) for name, text in node.arguments.items()})
 
     def _ask(self, missing: list[str]) -> str:
         return self.variables[missing[0]].ask if missing else ""

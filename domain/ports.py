@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from schemas.organisation import Organisation
 from schemas.remark import Remark
+from schemas.settings import Settings
 from schemas.tool import Tool, ToolCall, ToolResult
 from schemas.variable import Expectation
 
@@ -380,3 +381,42 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """The present, aware, in UTC."""
         ...
+
+
+class Stream(Protocol):
+    """A media stream that has begun: its line, and what the carrier said of it."""
+
+    call_sid: str
+    ticket: str
+    line: Line
+
+
+class BadStart(Exception):
+    """A media stream that didn't begin as the carrier's do. The message says how."""
+
+
+class Streams(Protocol):
+    async def begin(self, socket: Any) -> Stream:
+        """Reads the greeting of an accepted WebSocket (Starlette's). Raises BadStart."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Every adapter that this process uses; wiring makes one."""
+
+    settings: Settings
+    clock: Clock
+    documents: Documents
+    bus: Bus
+    queue: Queue
+    telephony: Telephony
+    streams: Streams
+    speech: Speech
+    brain: Brain
+    voice: Voice
+    tools: Tools
+    detector: Callable[[], Detector]
+    """A new one for each call."""
+    adapters: Mapping[str, str]
+    """By port: the name of its adapter, for people."""

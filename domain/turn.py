@@ -27,6 +27,10 @@ class Phase(Enum):
     """The line is closed, or lost."""
 
 
+class Take:
+    """Decided: the agent takes the floor."""
+
+
 class Leave:
     """Decided: these are the agent's last words."""
 
@@ -41,7 +45,7 @@ class Enter:
 
 P = Phase
 
-ALWAYS: dict[type, Phase] = {s.Opened: P.THINKING, s.Lost: P.GONE}
+ALWAYS: dict[type, Phase] = {s.Opened: P.THINKING, Take: P.THINKING, s.Lost: P.GONE}
 """Whatever the phase was."""
 
 TURNS: dict[Phase, dict[type, Phase]] = {
@@ -93,7 +97,10 @@ def after(phase: Phase, signal: type) -> Phase:
 
 def diagram() -> str:
     """The table as a Mermaid state diagram."""
-    lines = ["stateDiagram-v2", *(f"    [*] --> {phase.value}: {signal.__name__}" for signal, phase in ALWAYS.items())]
+    lines = [
+        "stateDiagram-v2",
+        *(f"    [*] --> {phase.value}: {signal.__name__}" for signal, phase in ALWAYS.items()),
+    ]
     for phase, row in TURNS.items():
         by_target: dict[Phase, list[str]] = {}
         for signal, target in row.items():

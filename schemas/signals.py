@@ -1,7 +1,8 @@
 """What can happen in a conversation: the journal's alphabet.
 
-Signals carry everything that isn't determined, so that folding them rebuilds the conversation. `at` is in ms since the
-conversation began. `reply` is the number of the reply that a signal belongs to: one of an abandoned reply changes nothing.
+Signals carry everything that isn't determined, so that folding them rebuilds the conversation. `at` is in ms since
+the conversation began. `reply` is the number of the reply that a signal belongs to; one of an abandoned reply changes
+nothing.
 """
 
 from datetime import datetime

@@ -1,0 +1,167 @@
+"""Where ports meet adapters, and the only place that reads the environment: once."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from adapters.builtin_tools import BuiltinTools
+from adapters.clock import SystemClock
+from adapters.twilio_line import TwilioStreams
+from adapters.twilio_telephony import TwilioTelephony
+from adapters.webrtc_vad import WebrtcDetector
+from domain.ports import Brain, Ports, Speech, Voice
+from schemas.settings import Settings
+
+
+class BadSettings(Exception):
+    """The environment can't be used. The message says what to change."""
+
+
+VARIABLES = {
+    "port": "PORT",
+    "public_url": "PUBLIC_URL",
+    "media_url": "MEDIA_URL",
+    "twilio_account_sid": "TWILIO_ACCOUNT_SID",
+    "twilio_auth_token": "TWILIO_AUTH_TOKEN",
+    "ticket_secret": "OFFHOOK_TICKET_SECRET",
+    "owner_key": "OFFHOOK_OWNER_KEY",
+    "gemini_api_key": "GEMINI_API_KEY",
+    "speech": "OFFHOOK_SPEECH",
+    "voice": "OFFHOOK_VOICE",
+    "brain": "OFFHOOK_BRAIN",
+    "documents": "OFFHOOK_DOCUMENTS",
+    "bus": "OFFHOOK_BUS",
+    "queue": "OFFHOOK_QUEUE",
+    "speech_workers": "OFFHOOK_SPEECH_WORKERS",
+}
+"""By setting: the environment variable that gives it."""
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The deployment's settings. Secrets that are unset are made once and kept in the home. Raises BadSettings."""
+    home = Path(environment.get("OFFHOOK_HOME") or Path.home() / ".offhook").expanduser().absolute()
+    given: dict[str, Any] = {field: environment[name] for field, name in VARIABLES.items() if environment.get(name)}
+    production = environment.get("OFFHOOK_ENVIRONMENT") == "production"
+    if "gemini_api_key" in given:
+        given.setdefault("brain", "gemini")
+    try:
+        for secret in ("ticket_secret", "owner_key"):
+            if secret not in given and not production:
+                given[secret] = _kept(home / secret)
+        return Settings(home=str(home), production=production, **given)
+    except ValidationError as problem:
+        raise BadSettings("; ".join(_explain(error) for error in problem.errors())) from None
+    except OSError as problem:
+        raise BadSettings(f"OFFHOOK_HOME: {problem}") from None
+
+
+def _explain(error: Any) -> str:
+    field = str(error["loc"][0]) if error["loc"] else ""
+    name = VARIABLES.get(field, field)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message}" if name else message
+
+
+def _kept(path: Path) -> str:
+    """A secret of this machine: made at first, then always the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    except FileExistsError:
+        pass
+    return path.read_text().strip()
+
+
+@asynccontextmanager
+async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
+    """Every adapter that the settings choose; leaving lets them finish what they hold."""
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        database = _database(settings)
+        from adapters.sqlite_bus import SqliteBus
+        from adapters.sqlite_documents import SqliteDocuments
+        from adapters.sqlite_queue import SqliteQueue
+
+        documents = await stack.enter_async_context(SqliteDocuments(database / "documents.db"))
+        bus = await stack.enter_async_context(SqliteBus(database / "bus.db"))
+        queue = await stack.enter_async_context(SqliteQueue(database / "queue.db", clock))
+        yield Ports(
+            settings=settings,
+            clock=clock,
+            documents=documents,
+            bus=bus,
+            queue=queue,
+            telephony=TwilioTelephony(settings.twilio_auth_token),
+            streams=TwilioStreams(settings.twilio_account_sid),
+            speech=await _speech(settings, stack),
+            brain=_brain(settings),
+            voice=await _voice(settings, stack),
+            tools=BuiltinTools(documents, clock),
+            detector=WebrtcDetector,
+            adapters={port: getattr(settings, port) for port in ADAPTERS},
+        )
+
+
+ADAPTERS = ("documents", "bus", "queue", "speech", "voice", "brain")
+"""The ports whose adapter is a setting."""
+
+
+def _database(settings: Settings) -> Path:
+    path = Path(settings.home)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+async def _speech(settings: Settings, stack: AsyncExitStack) -> Speech:
+    if settings.speech == "paced":
+        from adapters.paced_speech import PacedSpeech
+
+        return PacedSpeech()
+    from adapters.pocketsphinx_speech import PocketsphinxSpeech
+
+    return await stack.enter_async_context(PocketsphinxSpeech(settings.speech_workers))
+
+
+def _brain(settings: Settings) -> Brain:
+    match settings.brain:
+        case "paced":
+            from adapters.paced_brain import PacedBrain
+
+            return PacedBrain()
+        case "gemini":
+            from adapters.gemini_brain import GeminiBrain
+
+            return GeminiBrain(settings.gemini_api_key)
+        case "offline":
+            from adapters.offline_brain import OfflineBrain
+
+            return OfflineBrain()
+
+
+async def _voice(settings: Settings, stack: AsyncExitStack) -> Voice:
+    if settings.voice == "paced":
+        from adapters.paced_voice import PacedVoice
+
+        return PacedVoice()
+    from adapters.espeak_voice import EspeakVoice
+
+    return EspeakVoice()
+
+
+_shared: Callable[[], Any] | None = None
+
+
+async def shared_ports() -> Ports:
+    """This process's ports, opened at the first call and for good: a function has no end of its own."""
+    global _shared
+    if _shared is None:
+        opening = asyncio.ensure_future(open_ports(read_settings()).__aenter__())
+        _shared = lambda: opening  # noqa: E731
+    return await _shared()  # type: ignore[no-any-return]

@@ -1,0 +1,658 @@
+"""The conversation: step(signal) → acts. Pure; folding a journal's signals rebuilds it.
+
+`State` is all that changes, and is what a snapshot holds. The table in `turn` says who has the floor; here is what
+follows from it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import orjson
+from pydantic import BaseModel
+
+from domain import acts as a
+from domain import keypad, prompt
+from domain.endpointing import silence_ms
+from domain.flow import Ask, FlowStuck, HangUp, Listen, PutThrough, Run, Step, Walk
+from domain.moment import Moment
+from domain.turn import Enter, Leave, Phase, Take, Yield, after
+from domain.values import valid
+from schemas import signals as s
+from schemas.agent import AgentVersion
+from schemas.conversation import Turn, Waterfall
+from schemas.flow import FlowState, Function, Transfer
+from schemas.organisation import Organisation
+from schemas.remark import Remark
+from schemas.tool import Tool, ToolCall, ToolResult
+from schemas.variable import Value
+
+MOST_THOUGHTS = 6
+"""How often a model may think in one reply: each round of tools needs another."""
+
+
+class Ending(BaseModel):
+    """What happens once the agent's last words are said."""
+
+    do: Literal["hang_up", "put_through"]
+    outcome: str
+    number: str = ""
+    way_back: bool = False
+
+
+class State(BaseModel):
+    """Everything a conversation knows. `format` tells a later release how to read it."""
+
+    format: int = 1
+    phase: Phase = Phase.GONE
+    began: datetime | None = None
+    flow: FlowState | None = None
+    remarks: list[Remark] = []
+    turn: Turn | None = None
+
+    # the caller's side
+    words: str = ""
+    final: bool = False
+    settled: bool = False
+    speech_end: int | None = None
+    final_at: int | None = None
+    keys: str = ""
+    speaking: bool = False
+    silences: int = 0
+
+    # the agent's side
+    reply: int = 0
+    alive: bool = False
+    """A reply is being prepared or spoken."""
+    said: list[str] = []
+    """The reply's sentences."""
+    unheard: str = ""
+    """What a cut reply still had to say."""
+    delays: int = 0
+    """How often the agent has asked for patience in this reply."""
+    thoughts: int = 0
+    thinking: bool = False
+    """The model is at work on this reply, or was when it was cut."""
+    fallback: str = ""
+    """What to say if the model says nothing."""
+    requests: list[Remark] = []
+    """What the model asked for and isn't answered yet."""
+    running: str = ""
+    """The function node's tool call that is under way."""
+    ending: Ending | None = None
+    failing: str = ""
+    """Why we give up, while the reply under way is being cut for it."""
+
+
+class Conversation:
+    """One conversation with one version of an agent.
+
+    `id` names its effects; `tools` are those that the organisation offers, by name."""
+
+    def __init__(
+        self,
+        id: str,
+        organisation: Organisation,
+        version: AgentVersion,
+        tools: Mapping[str, Tool],
+        state: State | None = None,
+    ) -> None:
+        self.id = id
+        self.organisation = organisation
+        self.version = version
+        self.walk = Walk(version.flow)
+        self.tools = {name: tools[name] for name in version.tools if name in tools}
+        self.state = state or State()
+        self._zone = ZoneInfo(organisation.time_zone)
+        self._acts: list[a.Act] = []
+
+    @property
+    def over(self) -> bool:
+        """The agent's last words were said."""
+        return self.state.phase is Phase.GONE and self.state.ending is not None
+
+    def step(self, signal: s.Signal) -> list[a.Act]:
+        """What to do about it, in order."""
+        state = self.state
+        reply = getattr(signal, "reply", state.reply)
+        if reply != state.reply or (state.phase is Phase.GONE and not isinstance(signal, s.Opened)):
+            return []
+        self._acts = []
+        self._moment = self._moment_of(signal)
+        before = state.phase
+        if not self._held(signal):
+            state.phase = after(before, type(signal))
+        try:
+            self._follow(signal, before)
+        except FlowStuck as problem:
+            self._give_up(f"stuck: {problem}")
+        return self._acts
+
+    def fold(self, journal: Iterable[s.Signal]) -> None:
+        """Takes signals whose acts were performed already."""
+        for signal in journal:
+            self.step(signal)
+
+    # --- which signals leave the floor where it is ------------------------------------------------------------------
+
+    def _held(self, signal: s.Signal) -> bool:
+        state = self.state
+        match signal:
+            case s.SpeechBegan() | s.Pressed():
+                # An effect under way can't be taken back, so its outcome is told before the caller is heard again.
+                if state.phase in (Phase.THINKING, Phase.SPEAKING) and state.running:
+                    return True
+                return state.phase is Phase.SPEAKING and not self.version.listening.interruptions
+            case s.Settled():
+                return not state.final
+            case s.Overdue(what=what):
+                expected = {Phase.LISTENING: "caller", Phase.SETTLING: "transcript", Phase.KEYING: "keys"}
+                return expected.get(state.phase) != what
+        return False
+
+    # --- what follows ------------------------------------------------------------------------------------------------
+
+    def _follow(self, signal: s.Signal, before: Phase) -> None:
+        state = self.state
+        match signal:
+            case s.Opened():
+                self._open(signal)
+            case s.SpeechBegan():
+                state.speaking = True
+                if state.phase is Phase.HEARING:
+                    state.silences, state.final, state.settled = 0, False, False
+                    self._do(a.Unwatch())
+                    self._cut()
+            case s.SpeechEnded():
+                state.speaking = False
+                if state.phase is Phase.SETTLING:
+                    state.speech_end, state.final_at = signal.last, None
+                    endpoint = self._endpoint()
+                    patience = endpoint.silence_ms + self.version.patience.transcript_ms
+                    self._do(endpoint, a.Watch("transcript", patience))
+            case s.Heard():
+                if state.phase in (Phase.HEARING, Phase.SETTLING):
+                    self._hear(signal)
+            case s.Settled():
+                state.settled = True
+                if state.phase is Phase.THINKING:
+                    self._take_turn()
+            case s.Pressed():
+                if state.phase is Phase.KEYING:
+                    self._press(signal.digit, before)
+            case s.Typed():
+                if state.phase is Phase.THINKING:
+                    state.words = signal.text
+                    self._take_turn()
+            case s.Thought():
+                if state.alive:
+                    self._say(signal.text)
+            case s.Requested():
+                if state.alive:
+                    call = ToolCall(id=signal.id, tool=signal.tool, arguments=signal.arguments)
+                    state.requests.append(Remark(role="request", call=call, opaque=signal.opaque))
+            case s.ThoughtOut():
+                if state.alive:
+                    self._thought_out(signal)
+            case s.Returned():
+                self._returned(signal)
+            case s.Failed():
+                if state.alive:
+                    self._failed(signal)
+            case s.Deaf():
+                self._give_up(f"speech recognition: {signal.why}")
+            case s.Sent():
+                self._sent(signal)
+            case s.Audible():
+                if state.turn and state.turn.waterfall.first_audio_played_ms is None:
+                    self._measure("first_audio_played_ms")
+            case s.Finished():
+                if state.alive:
+                    self._finished(before)
+            case s.Cut():
+                self._was_cut(signal)
+            case s.Overdue():
+                self._overdue(signal, before)
+            case s.Garbled():
+                self._give_up("garbled_line")
+            case s.Lost():
+                self._do(a.Unwatch())
+
+    def _open(self, signal: s.Opened) -> None:
+        state = self.state
+        state.speaking = False
+        if state.flow is None:
+            state.began = signal.now - timedelta(milliseconds=signal.at)
+            self._moment = self._moment_of(signal)
+            state.turn = Turn(number=0, at_ms=signal.at, node=self.version.flow.start)
+            self._begin_reply()
+            self._go(self.walk.begin({"caller": signal.caller}, self._moment))
+        else:
+            self._come_back(signal, state.flow)
+
+    def _come_back(self, signal: s.Opened, flow: FlowState) -> None:
+        """Another line after one was lost, or after a transfer that nobody answered."""
+        state = self.state
+        ending, running, last_words = state.ending, state.running, state.unheard or " ".join(state.said)
+        state.alive = False  # what was being said is lost with the line
+        refused = isinstance(self.walk.nodes[flow.node], Transfer) and bool(signal.dial_status)
+        if refused and (step := self.walk.failed(flow, self._moment)):
+            self._begin_reply()
+            self._go(step)
+        elif ending:
+            self._begin_reply()
+            self._say(last_words or self.version.phrases.go_on)
+            self._leave(ending)
+        elif running:
+            self._begin_reply()
+            self._say(self.version.phrases.go_on)
+            self._run_again(flow, running)
+        else:
+            self._go_on(flow, first=self.version.phrases.go_on)
+
+    def _run_again(self, flow: FlowState, id: str) -> None:
+        """A tool was under way when the line was lost, and whether it acted isn't known."""
+        node = self.walk.nodes[flow.node]
+        assert isinstance(node, Function)
+        tool = self.tools[node.tool]
+        if tool.acts and tool.if_unknown != "retry":
+            self.state.running = id
+            return self._returned(s.Returned(at=0, id=id, error="its outcome is unknown"))
+        self._go(self.walk.again(flow))
+
+    def _hear(self, signal: s.Heard) -> None:
+        state = self.state
+        state.words, state.final = signal.text, signal.final
+        if state.phase is not Phase.SETTLING:
+            return
+        if signal.final:
+            state.final_at = signal.at
+            if state.settled:
+                state.phase = after(state.phase, s.Settled)
+                return self._take_turn()
+        self._do(self._endpoint())
+
+    def _endpoint(self) -> a.Endpoint:
+        assert self.state.flow
+        expectation = self.walk.expectation(self.state.flow, self.version.language)
+        base = self.version.listening.silence_ms
+        return a.Endpoint(silence_ms(base, self.state.words, expectation, self._moment))
+
+    def _press(self, digit: str, before: Phase) -> None:
+        state = self.state
+        if before is not Phase.KEYING:
+            state.keys = ""
+        state.keys += digit
+        if state.alive:
+            self._cut()  # and go on once it is known what was heard
+        else:
+            self._weigh_keys()
+
+    def _weigh_keys(self) -> None:
+        state = self.state
+        assert state.flow
+        asked = self.walk.expectation(state.flow, self.version.language).asked
+        if keypad.enough(asked, state.keys):
+            state.phase = after(state.phase, Enter)
+            self._take_turn()
+        else:
+            self._do(a.Watch("keys", self.version.patience.keys_ms))
+
+    def _take_turn(self) -> None:
+        """The caller is done: what they said or pressed becomes a turn, unless it was only a noise."""
+        state = self.state
+        assert state.flow
+        words, keys = state.words.strip(), state.keys
+        if not words and not keys and (state.unheard or state.thinking):
+            return self._go_on(state.flow)
+        number = state.turn.number + 1 if state.turn else 0
+        state.turn = Turn(number=number, at_ms=self._at, node=state.flow.node, caller=words, keys=keys)
+        if state.speech_end is not None and not keys:
+            final = None if state.final_at is None else state.final_at - state.speech_end
+            waterfall = Waterfall(speech_end_ms=state.speech_end, final_ms=final)
+            state.turn = state.turn.model_copy(update={"at_ms": state.speech_end, "waterfall": waterfall})
+            self._measure("settled_ms")
+        self._begin_reply()
+        if words or keys:
+            state.remarks.append(Remark(role="caller", text=words or f"(pressed {keys})"))
+        if keys:
+            asked = self.walk.expectation(state.flow, self.version.language).asked
+            self._go(self.walk.fill(state.flow, keypad.values(asked, keys, self._moment), self._moment))
+        elif words:
+            self._go(self.walk.answer(state.flow, words, self._moment))
+        else:
+            self._go(self.walk.fill(state.flow, {}, self._moment))
+        self._do(a.Record(self._turn))
+
+    def _go_on(self, flow: FlowState, first: str = "") -> None:
+        """The agent goes on where it stopped: after a noise that nothing was understood of, or on a new line."""
+        state = self.state
+        unheard, thinking, fallback = state.unheard, state.thinking, state.fallback
+        self._begin_reply()
+        if first:
+            self._say(first)
+        if not unheard and not thinking:
+            return self._go(self.walk.question(flow, self._moment))
+        if unheard:
+            self._say(unheard)
+        self._do(a.Expect(self.walk.expectation(flow, self.version.language)))
+        if thinking:
+            self._think(fallback)
+        else:
+            self._close()
+
+    # --- the reply -------------------------------------------------------------------------------------------------
+
+    def _begin_reply(self) -> None:
+        state = self.state
+        assert not state.alive, "a reply is cut before the next begins"
+        state.phase = after(state.phase, Take)
+        state.reply += 1
+        state.alive, state.said, state.unheard = True, [], ""
+        state.delays = state.thoughts = 0
+        state.thinking, state.fallback, state.requests, state.running = False, "", [], ""
+        state.ending, state.failing = None, ""
+        state.words, state.final, state.settled, state.keys = "", False, False, ""
+        state.speech_end = state.final_at = None
+        self._do(a.Watch("reply", self.version.patience.filler_ms))
+
+    def _go(self, step: Step) -> None:
+        """Takes a step along the flow: says what it says, and sees to what comes next."""
+        state = self.state
+        state.flow = step.state
+        for text in step.say:
+            self._say(text)
+        self._do(a.Expect(self.walk.expectation(step.state, self.version.language)))
+        match step.then:
+            case Listen():
+                self._close()
+            case Ask(fallback=fallback):
+                self._think(fallback)
+            case Run(tool=name, arguments=arguments):
+                state.running = f"{step.state.node}.{step.state.visit}"
+                self._run(ToolCall(id=state.running, tool=name, arguments=arguments, key=self._key(name, arguments)))
+            case PutThrough(number=number, way_back=way_back):
+                number = number or self.version.transfer_number or ""
+                if number:
+                    if not state.said:
+                        self._say(self.version.phrases.putting_through)
+                    ending = Ending(do="put_through", outcome="transferred", number=number, way_back=way_back)
+                    self._leave(ending)
+                elif refused := self.walk.failed(step.state, self._moment):
+                    self._go(refused)
+                else:
+                    self._say(self.version.phrases.nobody_free)
+                    self._leave(Ending(do="hang_up", outcome="nobody_free"))
+            case HangUp(outcome=outcome):
+                self._leave(Ending(do="hang_up", outcome=outcome))
+
+    def _say(self, text: str) -> None:
+        state = self.state
+        if not state.said:
+            self._measure("reply_ready_ms")
+        state.said.append(text)
+        self._do(a.Say(state.reply, text))
+
+    def _close(self) -> None:
+        state = self.state
+        if state.said:
+            self._do(a.Close(state.reply))
+        else:
+            state.alive = False
+            state.phase = after(state.phase, Yield)
+            self._let_speak()
+
+    def _leave(self, ending: Ending) -> None:
+        state = self.state
+        state.ending = ending
+        state.phase = after(state.phase, Leave)
+        if state.said:
+            self._do(a.Close(state.reply))
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        state = self.state
+        assert state.ending
+        state.phase, state.alive = Phase.GONE, False
+        self._do(a.Unwatch())
+        match state.ending:
+            case Ending(do="put_through", number=number, way_back=way_back, outcome=outcome):
+                self._do(a.PutThrough(number, way_back, outcome))
+            case Ending(outcome=outcome):
+                self._do(a.HangUp(outcome))
+
+    def _let_speak(self) -> None:
+        self._do(a.Watch("caller", self.version.patience.caller_ms))
+
+    def _think(self, fallback: str) -> None:
+        state = self.state
+        assert state.flow
+        state.thinking, state.fallback = True, fallback
+        state.thoughts += 1
+        build = prompt.build(self.version, self.walk, state.flow, state.remarks, self.tools, self._moment, fallback)
+        self._do(a.Think(state.reply, build))
+
+    def _thought_out(self, signal: s.ThoughtOut) -> None:
+        state = self.state
+        state.thinking = False
+        turn = self._turn
+        state.turn = turn.model_copy(
+            update={
+                "prompt_tokens": turn.prompt_tokens + signal.prompt_tokens,
+                "reply_tokens": turn.reply_tokens + signal.reply_tokens,
+            }
+        )
+        if state.requests:
+            self._grant()
+        else:
+            self._close_with_fallback()
+
+    def _close_with_fallback(self) -> None:
+        """The model is done; if it left nothing to say, say what the flow would."""
+        if not self.state.said:
+            self._say(self.state.fallback or self.version.phrases.not_understood)
+        self._close()
+
+    def _grant(self) -> None:
+        """Does what the model asked for, as far as the node allows it."""
+        state = self.state
+        assert state.flow
+        if state.thoughts > MOST_THOUGHTS:
+            state.requests = []
+            return self._close_with_fallback()
+        moves = [r for r in state.requests if r.call and r.call.tool in (prompt.REMEMBER, prompt.GO_ON, prompt.HUMAN)]
+        if moves:
+            state.requests = []
+            step = self._move(state.flow, moves)
+            return self._go(step) if step else self._close_with_fallback()
+        offered = {tool.name for tool in self._offered(state.flow)}
+        for request in list(state.requests):
+            assert request.call
+            call = request.call
+            if call.tool in offered:
+                self._run(call.model_copy(update={"key": self._key(call.tool, call.arguments)}))
+            else:
+                self._returned(s.Returned(at=self._at, id=call.id, error=f"there is no tool {call.tool!r} here"))
+
+    def _move(self, flow: FlowState, moves: list[Remark]) -> Step | None:
+        """Along the flow as the model judged: values first, then the way out."""
+        values: dict[str, Value] = {}
+        expectation = self.walk.expectation(flow, self.version.language)
+        for variable in (*expectation.asked, *expectation.welcome):
+            for move in moves:
+                assert move.call
+                given = move.call.arguments.get(variable.name)
+                if move.call.tool == prompt.REMEMBER and valid(variable, given, self._moment):
+                    values[variable.name] = given  # type: ignore[assignment]
+        if values:
+            return self.walk.fill(flow, values, self._moment)
+        for move in moves:
+            assert move.call
+            if move.call.tool == prompt.HUMAN and self.version.flow.on_human:
+                return self.walk.answer(flow, "speak to a human", self._moment)
+            which = str(move.call.arguments.get("which", ""))
+            if move.call.tool == prompt.GO_ON and self.walk.judged(flow, which):
+                return self.walk.follow(flow, int(which), self._moment)
+        return None
+
+    def _offered(self, flow: FlowState) -> list[Tool]:
+        node = self.walk.nodes[flow.node]
+        return [self.tools[name] for name in getattr(node, "tools", ()) if name in self.tools]
+
+    def _run(self, call: ToolCall) -> None:
+        state = self.state
+        tool = self.tools[call.tool]
+        state.turn = self._turn.model_copy(update={"tools": (*self._turn.tools, call.tool)})
+        self._do(a.RunTool(call, acts=tool.acts, timeout_ms=tool.timeout_ms))
+
+    def _returned(self, signal: s.Returned) -> None:
+        state = self.state
+        assert state.flow
+        if state.running and signal.id == state.running:
+            state.running = ""
+            if signal.error is None:
+                return self._go(self.walk.returned(state.flow, signal.output or {}, self._moment))
+            if step := self.walk.failed(state.flow, self._moment):
+                return self._go(step)
+            return self._give_up(f"tool failed: {signal.error}")
+        asked = next((r for r in state.requests if r.call and r.call.id == signal.id), None)
+        if asked is None or not state.alive:
+            return
+        result = ToolResult(id=signal.id, output=signal.output, error=signal.error)
+        state.requests.remove(asked)
+        state.remarks += [asked, Remark(role="result", call=asked.call, result=result)]
+        if not state.requests:
+            self._think(state.fallback)
+
+    def _failed(self, signal: s.Failed) -> None:
+        state = self.state
+        if signal.what == "brain" and (state.said or state.fallback):
+            state.requests = []
+            return self._close_with_fallback()
+        self._give_up(f"{signal.what}: {signal.why}")
+
+    def _give_up(self, why: str) -> None:
+        """We can't go on: say so, and find the caller someone who can."""
+        state = self.state
+        if state.ending and state.ending.outcome.startswith("failed"):
+            return self._end()
+        if state.alive:
+            state.failing = why
+            return self._cut()
+        self._begin_reply()
+        self._say(self.version.phrases.failure)
+        outcome = f"failed: {why}"
+        number = self.version.fallback_number or self.version.transfer_number
+        if number:
+            self._say(self.version.phrases.putting_through)
+            self._leave(Ending(do="put_through", outcome=outcome, number=number))
+        else:
+            self._leave(Ending(do="hang_up", outcome=outcome))
+
+    # --- playback ----------------------------------------------------------------------------------------------------
+
+    def _sent(self, signal: s.Sent) -> None:
+        if self._turn.agent_at_ms is None:
+            self._measure("first_audio_sent_ms")
+            self.state.turn = self._turn.model_copy(
+                update={"agent_at_ms": signal.at, "unconfirmed": not signal.confirmed}
+            )
+
+    def _finished(self, before: Phase) -> None:
+        state = self.state
+        state.alive = False
+        self._heard(" ".join(state.said))
+        self._do(a.Record(self._turn))
+        if before is Phase.LEAVING:
+            return self._end()
+        if state.speaking:
+            state.phase = after(state.phase, s.SpeechBegan)
+            return self._do(a.Unwatch())
+        self._let_speak()
+
+    def _cut(self) -> None:
+        """Stops the reply, if one is under way; the signal Cut tells what was heard of it."""
+        if self.state.alive:
+            self.state.alive = False
+            self.state.requests = []
+            self._do(a.Cut(self.state.reply))
+
+    def _was_cut(self, signal: s.Cut) -> None:
+        state = self.state
+        state.alive, state.unheard = False, signal.unheard
+        self._heard(signal.heard)
+        if self._turn.agent_at_ms is not None:
+            state.turn = self._turn.model_copy(update={"interrupted": True})
+            self._do(a.Record(self._turn))
+        if state.failing:
+            self._give_up(state.failing)
+        elif state.phase is Phase.KEYING:
+            self._weigh_keys()
+
+    def _heard(self, text: str) -> None:
+        if text:
+            self.state.remarks.append(Remark(role="agent", text=text))
+            self.state.turn = self._turn.model_copy(update={"agent": f"{self._turn.agent} {text}".strip()})
+
+    # --- time running out --------------------------------------------------------------------------------------------
+
+    def _overdue(self, signal: s.Overdue, before: Phase) -> None:
+        state = self.state
+        phrases, patience = self.version.phrases, self.version.patience
+        match signal.what:
+            case "transcript" if before is Phase.SETTLING:
+                self._take_turn()
+            case "keys" if before is Phase.KEYING:
+                self._take_turn()
+            case "caller" if before is Phase.LISTENING:
+                state.silences += 1
+                self._begin_reply()
+                if state.silences > 2:
+                    self._say(phrases.farewell)
+                    self._leave(Ending(do="hang_up", outcome="silence"))
+                else:
+                    self._say(phrases.still_there)
+                    self._close()
+            case "reply" if state.alive:
+                state.delays += 1
+                if state.delays > 2:
+                    self._give_up("no answer in time")
+                else:
+                    first = state.delays == 1
+                    self._say(phrases.filler if first else phrases.apology)
+                    self._do(a.Watch("reply", patience.apology_ms if first else patience.give_up_ms))
+
+    # --- small things -------------------------------------------------------------------------------------------------
+
+    def _do(self, *acts: a.Act) -> None:
+        self._acts += acts
+
+    @property
+    def _turn(self) -> Turn:
+        assert self.state.turn
+        return self.state.turn
+
+    def _measure(self, *stages: str) -> None:
+        """Notes in the turn's waterfall that it got this far; times count from the end of the caller's speech."""
+        waterfall = self._turn.waterfall
+        if waterfall.speech_end_ms is not None:
+            passed = self._at - waterfall.speech_end_ms
+            waterfall = waterfall.model_copy(update=dict.fromkeys(stages, passed))
+            self.state.turn = self._turn.model_copy(update={"waterfall": waterfall})
+
+    def _key(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        """The same for the same effect: conversation, node visit, tool and arguments."""
+        assert self.state.flow
+        body = orjson.dumps([tool, arguments], option=orjson.OPT_SORT_KEYS, default=str)
+        visit = f"{self.id}:{self.state.flow.node}:{self.state.flow.visit}"
+        return f"{visit}:{hashlib.sha256(body).hexdigest()[:16]}"
+
+    def _moment_of(self, signal: s.Signal) -> Moment:
+        self._at = signal.at
+        began = self.state.began or getattr(signal, "now", None)
+        assert began is not None, "the first signal is Opened"
+        now = began + timedelta(milliseconds=signal.at)
+        return Moment(now.astimezone(self._zone), self.organisation.country)

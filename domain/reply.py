@@ -1,0 +1,57 @@
+"""Performs what a conversation asks of its brain and its tools; the same on the phone and in a chat."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from domain.acts import RunTool, Think
+from domain.ports import Brain, ToolRequest, Tools, Unavailable, Usage, Words
+from domain.sentences import Sentences
+from schemas.organisation import Organisation
+from schemas.signals import Failed, Requested, Returned, Signal, Thought, ThoughtOut
+
+FIRST_WORD_S = 8.0
+"""A model that has said nothing for this long is as good as down."""
+
+
+async def think(brain: Brain, act: Think) -> AsyncIterator[Signal]:
+    """The model's answer as signals, their time left at 0: Thought a sentence, Requested, and at last ThoughtOut or
+    Failed. Cancelling closes the request."""
+    sentences, usage = Sentences(), Usage()
+    try:
+        async with aclosing(brain.think(act.prompt)) as thoughts:  # type: ignore[type-var]
+            while True:
+                try:
+                    async with asyncio.timeout(FIRST_WORD_S):
+                        thought = await anext(thoughts, None)
+                except TimeoutError:
+                    raise Unavailable("the model didn't answer in time") from None
+                match thought:
+                    case None:
+                        break
+                    case Words(text=text):
+                        for sentence in sentences.feed(text):
+                            yield Thought(at=0, reply=act.reply, text=sentence)
+                    case ToolRequest(id=id, tool=tool, arguments=arguments, opaque=opaque):
+                        yield Requested(
+                            at=0, reply=act.reply, id=id, tool=tool, arguments=dict(arguments), opaque=opaque
+                        )
+                    case Usage():
+                        usage = thought
+        for sentence in sentences.end():
+            yield Thought(at=0, reply=act.reply, text=sentence)
+        yield ThoughtOut(at=0, reply=act.reply, prompt_tokens=usage.prompt, reply_tokens=usage.reply)
+    except Unavailable as problem:
+        yield Failed(at=0, reply=act.reply, what="brain", why=str(problem))
+
+
+async def run_tool(tools: Tools, organisation: Organisation, act: RunTool) -> Returned:
+    """What the tool came to, within its time. Cancelling abandons it; an acting tool may still have acted."""
+    try:
+        async with asyncio.timeout(act.timeout_ms / 1000):
+            result = await tools.run(organisation, act.call)
+    except TimeoutError:
+        return Returned(at=0, id=act.call.id, error=f"{act.call.tool} took longer than {act.timeout_ms} ms")
+    except Unavailable as problem:
+        return Returned(at=0, id=act.call.id, error=str(problem))
+    return Returned(at=0, id=act.call.id, output=result.output, error=result.error)

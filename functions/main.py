@@ -1,0 +1,25 @@
+"""The entry points of Google Cloud Functions, one line each."""
+
+from typing import Any
+
+import functions_framework.aio as framework
+from starlette.requests import Request
+
+from adapters.wiring import shared_ports
+from functions import webhooks
+from functions.admin.app import app as admin
+
+_webhooks = webhooks.app(shared_ports)
+_admin = admin(shared_ports)
+
+
+@framework.http
+async def twilio(request: Request) -> Any:
+    """`/twilio/…`"""
+    return _webhooks
+
+
+@framework.http
+async def admin_api(request: Request) -> Any:
+    """`/api/v1/…`"""
+    return _admin

@@ -1,0 +1,302 @@
+"""Twilio's webhooks: a call comes in, a stream or a transfer ended, a call's status changed."""
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from domain import next_step
+from domain.flow_check import FlowRefused, refuse_if_broken
+from domain.hours import is_open
+from domain.ports import Document, Event, Ports, Task, Transaction, Unavailable, Where
+from domain.ticket import Ticket, issue
+from schemas.agent import Agent, AgentVersion
+from schemas.call import OVER, CallEntry
+from schemas.conversation import Conversation
+from schemas.ids import new_id
+from schemas.number import Number
+from schemas.organisation import Organisation
+
+NOT_IN_SERVICE = "The number you have called is not in service. Goodbye."
+OUT_OF_ORDER = "We're sorry, we can't take your call just now. Please try again later. Goodbye."
+SOMETHING_WENT_WRONG = "I'm sorry, something went wrong on our side. Please call again. Goodbye."
+LEFT_ALONE = timedelta(minutes=2)
+"""How long a call may wait for its first stream before it is written off."""
+
+_SID = re.compile(r"[A-Za-z0-9]{2,64}")
+
+log = structlog.get_logger()
+
+GetPorts = Callable[[], Awaitable[Ports]]
+
+
+def app(get_ports: GetPorts) -> Starlette:
+    """The webhooks as one ASGI app."""
+    webhooks = Webhooks(get_ports)
+    return Starlette(
+        routes=[
+            Route("/twilio/voice", webhooks.voice, methods=["POST"]),
+            Route("/twilio/next", webhooks.next, methods=["POST"]),
+            Route("/twilio/status", webhooks.status, methods=["POST"]),
+        ]
+    )
+
+
+class _Refused(Exception):
+    """The caller is told so, politely. The message is what is said."""
+
+
+class Webhooks:
+    """Every answer is computed from stored state, so that a webhook that comes twice is answered twice the same."""
+
+    def __init__(self, get_ports: GetPorts) -> None:
+        self._get_ports = get_ports
+
+    async def voice(self, request: Request) -> Response:
+        """`POST /twilio/voice`: a call comes in; the answer opens its stream."""
+        ports = await self._get_ports()
+        form = await self._signed(ports, request)
+        if isinstance(form, Response):
+            return form
+        sid, called = _text(form, "CallSid"), _text(form, "To")
+        try:
+            entry = await self._take(ports, sid, called, _text(form, "From"))
+        except Unavailable as problem:
+            log.error("call_not_taken", call_sid=sid, why=str(problem))
+            return _twiml(ports.telephony.say_goodbye(OUT_OF_ORDER))
+        except _Refused as refusal:
+            log.info("call_refused", call_sid=sid, number=called, said=str(refusal))
+            return _twiml(ports.telephony.say_goodbye(str(refusal)))
+        return _twiml(self._stream(ports, request, sid, entry))
+
+    async def next(self, request: Request) -> Response:
+        """`POST /twilio/next`: a stream or a transfer has ended; what now? See `domain.next_step`."""
+        ports = await self._get_ports()
+        form = await self._signed(ports, request)
+        if isinstance(form, Response):
+            return form
+        sid, token = _text(form, "CallSid"), request.headers.get("i-twilio-idempotency-token", "")
+        call_status, dial_status = _text(form, "CallStatus"), _text(form, "DialCallStatus")
+        path = f"calls/{sid}"
+        known = await ports.documents.get(path)
+        if known is None:
+            return _twiml(ports.telephony.say_goodbye(OUT_OF_ORDER))
+        version = await self._version(ports, CallEntry.model_validate(known))
+
+        async def body(tx: Transaction) -> tuple[CallEntry, next_step.Decision | str]:
+            entry = CallEntry.model_validate(await tx.get(path))
+            if token and token in entry.answered:
+                return entry, entry.answered[token]
+            entry, decision = next_step.decide(entry, call_status, dial_status, version.fallback_number)
+            answer = self._answer(ports, request, sid, entry, decision)
+            if token:
+                entry = entry.model_copy(update={"answered": {token: answer}})
+            tx.put(path, entry.model_dump(mode="json"))
+            return entry, answer
+
+        entry, answer = await ports.documents.transact(body)
+        log.info("call_next", call_sid=sid, status=call_status, dial_status=dial_status, stage=entry.stage)
+        return _twiml(str(answer))
+
+    async def status(self, request: Request) -> Response:
+        """`POST /twilio/status`: of the call, or of one of its streams. Repetition and disorder change nothing."""
+        ports = await self._get_ports()
+        form = await self._signed(ports, request)
+        if isinstance(form, Response):
+            return form
+        sid = _text(form, "CallSid")
+        if _text(form, "StreamEvent"):
+            if error := _text(form, "StreamError"):
+                log.warning("stream_error", call_sid=sid, error=error)
+                await _update(ports, sid, {"stream_error": error[:500]})
+        elif _text(form, "CallStatus") in OVER:
+            await end(ports, sid, _text(form, "CallStatus"))
+        return Response(status_code=204)
+
+    # --- the pieces ----------------------------------------------------------------------------------------------------
+
+    async def _signed(self, ports: Ports, request: Request) -> FormData | Response:
+        """The form, or the refusal of a request that Twilio didn't sign."""
+        form = await request.form()
+        query = f"?{request.url.query}" if request.url.query else ""
+        urls = [f"{url}{request.url.path}{query}" for url in ports.settings.public_urls]
+        signature = request.headers.get("x-twilio-signature", "")
+        if any(ports.telephony.verify(url, form, signature) for url in urls):  # type: ignore[arg-type]
+            if not _SID.fullmatch(_text(form, "CallSid")):
+                return PlainTextResponse("CallSid is missing or isn't one\n", status_code=400)
+            return form
+        # The first thing that a deployer gets wrong is PUBLIC_URL, so say what the signature was checked against.
+        log.warning("webhook_refused", why="signature", validated=urls, signed=bool(signature))
+        return PlainTextResponse("wrong signature\n", status_code=403)
+
+    async def _take(self, ports: Ports, sid: str, called: str, caller: str) -> CallEntry:
+        """The call's entry, made now unless the webhook came before. Raises _Refused."""
+        if known := await ports.documents.get(f"calls/{sid}"):
+            return CallEntry.model_validate(known)
+        organisation, agent, version = await self._whose(ports, called)
+        now = ports.clock.now()
+        zone = ZoneInfo(organisation.time_zone)
+        if not agent.active:
+            raise _Refused(OUT_OF_ORDER)
+        if not is_open(version.hours, now.astimezone(zone)):
+            raise _Refused(version.phrases.closed)
+        if await self._is_busy(ports, organisation, version):
+            raise _Refused(version.phrases.busy)
+        conversation = Conversation(
+            id=new_id("cnv"),
+            organisation=organisation.id,
+            agent=agent.id,
+            version=version.number,
+            channel="phone",
+            call_sid=sid,
+            number=called,
+            caller=caller,
+            started_at=now,
+        )
+        entry = CallEntry(
+            organisation=organisation.id,
+            conversation=conversation.id,
+            agent=agent.id,
+            number=called,
+            caller=caller,
+            created_at=now,
+        )
+
+        async def body(tx: Transaction) -> CallEntry:
+            if known := await tx.get(f"calls/{sid}"):
+                return CallEntry.model_validate(known)
+            tx.put(f"calls/{sid}", entry.model_dump(mode="json"))
+            path = f"organisations/{organisation.id}/conversations/{conversation.id}"
+            tx.put(path, conversation.model_dump(mode="json"))
+            return entry
+
+        entry = await ports.documents.transact(body)
+        await ports.queue.enqueue(Task(f"left-alone-{sid}", "left_alone", {"call_sid": sid}), now + LEFT_ALONE)
+        log.info("call_taken", call_sid=sid, conversation=entry.conversation, agent=agent.id)
+        return entry
+
+    async def _whose(self, ports: Ports, called: str) -> tuple[Organisation, Agent, AgentVersion]:
+        """Number → organisation, agent, its live version. Raises _Refused."""
+        stored = await ports.documents.get(f"numbers/{called}") if called and "/" not in called else None
+        if stored is None:
+            raise _Refused(NOT_IN_SERVICE)
+        try:
+            number = Number.model_validate(stored)
+            root = f"organisations/{number.organisation}"
+            organisation = Organisation.model_validate(await ports.documents.get(root))
+            agent = Agent.model_validate(await ports.documents.get(f"{root}/agents/{number.agent}"))
+            path = f"{root}/agents/{agent.id}/versions/{agent.live}"
+            version = AgentVersion.model_validate(await ports.documents.get(path))
+            offered = ports.tools.offered(organisation)
+            refuse_if_broken(version.flow, {name for name in version.tools if name in offered})
+        except (ValidationError, FlowRefused) as problem:
+            log.error("agent_unusable", number=called, why=str(problem))
+            raise _Refused(OUT_OF_ORDER) from None
+        return organisation, agent, version
+
+    async def _is_busy(self, ports: Ports, organisation: Organisation, version: AgentVersion) -> bool:
+        limit = version.max_concurrent_calls
+        active = [Where("agent", "==", version.agent), Where("state", "==", "active")]
+        page = await ports.documents.query(f"organisations/{organisation.id}/conversations", active, limit=limit)
+        return len(page.found) >= limit
+
+    async def _version(self, ports: Ports, entry: CallEntry) -> AgentVersion:
+        root = f"organisations/{entry.organisation}"
+        conversation = await ports.documents.get(f"{root}/conversations/{entry.conversation}")
+        assert conversation
+        path = f"{root}/agents/{entry.agent}/versions/{conversation['version']}"
+        return AgentVersion.model_validate(await ports.documents.get(path))
+
+    def _answer(self, ports: Ports, request: Request, sid: str, entry: CallEntry, decision: next_step.Decision) -> str:
+        match decision:
+            case next_step.Stream(pause_s=pause_s):
+                return self._stream(ports, request, sid, entry, pause_s)
+            case next_step.Dial(number=number):
+                return ports.telephony.dial(number, self._url(ports, request, "/twilio/next"))
+            case next_step.Apologise():
+                return ports.telephony.say_goodbye(SOMETHING_WENT_WRONG)
+            case next_step.HangUp():
+                return ports.telephony.hang_up()
+
+    def _stream(self, ports: Ports, request: Request, sid: str, entry: CallEntry, pause_s: int = 0) -> str:
+        settings = ports.settings
+        ticket = Ticket(
+            organisation=entry.organisation, conversation=entry.conversation, call_sid=sid, stream=entry.stream
+        )
+        return ports.telephony.connect(
+            stream_url=f"{settings.media_urls[self._host(ports, request)]}/twilio-stream",
+            ticket=issue(ticket, settings.ticket_secret, ports.clock.now() + timedelta(seconds=pause_s)),
+            next_url=self._url(ports, request, "/twilio/next"),
+            status_url=self._url(ports, request, "/twilio/status"),
+            pause_s=pause_s,
+        )
+
+    def _url(self, ports: Ports, request: Request, path: str) -> str:
+        return ports.settings.public_urls[self._host(ports, request)] + path
+
+    @staticmethod
+    def _host(ports: Ports, request: Request) -> int:
+        """Which of our own addresses the carrier used: it must find us there again. More than one only on a laptop."""
+        hosts = [url.partition("://")[2] for url in ports.settings.public_urls]
+        asked = request.headers.get("host", "")
+        return hosts.index(asked) if asked in hosts and len(ports.settings.media_urls) == len(hosts) else 0
+
+
+async def end(ports: Ports, sid: str, call_status: str) -> None:
+    """The call is over: its conversation ends, once, and whoever cares is told."""
+    path = f"calls/{sid}"
+    now = ports.clock.now()
+
+    async def body(tx: Transaction) -> Conversation | None:
+        stored = await tx.get(path)
+        if stored is None:
+            return None
+        entry = CallEntry.model_validate(stored)
+        at = f"organisations/{entry.organisation}/conversations/{entry.conversation}"
+        conversation = Conversation.model_validate(await tx.get(at))
+        if conversation.state == "ended":
+            return conversation
+        outcome = entry.outcome or ("caller_left" if call_status == "completed" else call_status)
+        tx.put(path, entry.model_copy(update={"stage": "over", "outcome": outcome}).model_dump(mode="json"))
+        ended = conversation.model_copy(update={"state": "ended", "ended_at": now, "outcome": outcome})
+        tx.put(at, ended.model_dump(mode="json"))
+        return ended
+
+    ended = await ports.documents.transact(body)
+    if ended is not None:
+        log.info("call_ended", call_sid=sid, conversation=ended.id, outcome=ended.outcome)
+        happened: Document = {"organisation": ended.organisation, "conversation": ended.id}
+        await ports.bus.publish(Event(f"{ended.id}.ended", "conversation.ended", happened))
+
+
+async def left_alone(ports: Ports, task: Task) -> None:
+    """Writes off a call whose stream never began and of which the carrier never said anything more."""
+    sid = task.body["call_sid"]
+    stored = await ports.documents.get(f"calls/{sid}")
+    if stored is not None and CallEntry.model_validate(stored).claimed == 0:
+        await end(ports, sid, "failed")
+
+
+async def _update(ports: Ports, sid: str, changes: Document) -> None:
+    async def body(tx: Transaction) -> None:
+        if (stored := await tx.get(f"calls/{sid}")) is not None:
+            tx.put(f"calls/{sid}", {**stored, **changes})
+
+    await ports.documents.transact(body)
+
+
+def _text(form: FormData, name: str) -> str:
+    value = form.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _twiml(text: str) -> Response:
+    return Response(text, media_type="text/xml")

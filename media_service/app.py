@@ -1,0 +1,193 @@
+"""The media service: its routes, and what it knows of the calls that are on."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from domain import acts as a
+from domain.conversation import Conversation
+from domain.ports import BadStart, Ports, Stream, Transaction, Unavailable
+from domain.ticket import Ticket, open_ticket
+from media_service.call import Call, Outcome
+from media_service.journal import path_of, read
+from media_service.live import Live
+from schemas.agent import AgentVersion
+from schemas.call import CallEntry
+from schemas.conversation import Conversation as Stored
+from schemas.organisation import Organisation
+from schemas.signals import Opened
+
+POLICY_VIOLATION = 1008
+
+log = structlog.get_logger()
+
+GetPorts = Callable[[], Awaitable[Ports]]
+
+
+def routes(get_ports: GetPorts) -> list[BaseRoute]:
+    """The media service's routes, for an app of its own or for the whole platform on one port."""
+    service = MediaService(get_ports)
+    return [
+        WebSocketRoute("/twilio-stream", service.stream),
+        Route("/health", service.health),
+        Route("/health/{dependency}", service.health_of),
+        Route("/websocket-status", service.status),
+        Route("/websocket-metrics", service.metrics),
+    ]
+
+
+class MediaService:
+    """One process's calls."""
+
+    def __init__(self, get_ports: GetPorts) -> None:
+        self._get_ports = get_ports
+        self._live = Live()
+
+    # --- a call --------------------------------------------------------------------------------------------------------
+
+    async def stream(self, socket: WebSocket) -> None:
+        """`/twilio-stream`: a signed handshake, a ticket, and then the call. Cancelling ends the line; the
+        conversation can go on over another."""
+        ports = await self._get_ports()
+        urls = [f"{url}{socket.url.path}" for url in ports.settings.media_urls]
+        signature = socket.headers.get("x-twilio-signature", "")
+        if not any(ports.telephony.verify(url, {}, signature) for url in urls):
+            log.warning("stream_refused", why="signature", validated=urls)
+            self._live.refused += 1
+            return await socket.send_denial_response(PlainTextResponse("wrong signature\n", status_code=403))
+        await socket.accept()
+        try:
+            stream = await ports.streams.begin(socket)
+        except BadStart as problem:
+            return await self._refuse(socket, str(problem))
+        try:
+            claimed = await self._claim(ports, stream)
+            if claimed is None:
+                return await self._refuse(socket, "its ticket is used, stale or another call's")
+            call = await self._prepare(ports, stream, *claimed)
+        except Unavailable as problem:
+            return await self._refuse(socket, f"the store: {problem}")
+        await self._hold(ports, call, stream)
+
+    async def _refuse(self, socket: WebSocket, why: str) -> None:
+        log.warning("stream_refused", why=why)
+        self._live.refused += 1
+        await socket.close(POLICY_VIOLATION, why)
+
+    async def _claim(self, ports: Ports, stream: Stream) -> tuple[Ticket, CallEntry] | None:
+        """Uses the ticket up. None if it isn't good for this call, or was used."""
+        ticket = open_ticket(stream.ticket, ports.settings.ticket_secret, ports.clock.now())
+        if ticket is None or ticket.call_sid != stream.call_sid:
+            return None
+
+        async def body(tx: Transaction) -> CallEntry | None:
+            stored = await tx.get(f"calls/{stream.call_sid}")
+            entry = CallEntry.model_validate(stored) if stored else None
+            if entry is None or entry.conversation != ticket.conversation or entry.stage != "streaming":
+                return None
+            if not entry.claimed < ticket.stream == entry.stream:
+                return None
+            claimed = entry.model_copy(update={"claimed": ticket.stream})
+            tx.put(f"calls/{stream.call_sid}", claimed.model_dump(mode="json"))
+            return entry
+
+        entry = await ports.documents.transact(body)
+        return (ticket, entry) if entry else None
+
+    async def _prepare(self, ports: Ports, stream: Stream, ticket: Ticket, entry: CallEntry) -> Call:
+        """The conversation as its journal left it, on this line."""
+        root = f"organisations/{ticket.organisation}"
+        path = path_of(ticket.organisation, ticket.conversation)
+        stored = Stored.model_validate(await ports.documents.get(path))
+        version = await ports.documents.get(f"{root}/agents/{stored.agent}/versions/{stored.version}")
+        organisation = Organisation.model_validate(await ports.documents.get(root))
+        state, journal, number = await read(ports.documents, path)
+        conversation = Conversation(
+            stored.id,
+            organisation,
+            AgentVersion.model_validate(version),
+            ports.tools.offered(organisation),
+            state,
+        )
+        conversation.fold(journal)
+        now = ports.clock.now()
+        at = round((now - stored.started_at).total_seconds() * 1000)
+        caller = entry.caller if entry.caller.startswith("+") else ""
+        opened = Opened(at=at, now=now, caller=caller, dial_status=entry.dial_status)
+        return Call(conversation, stream.line, ports, opened, number)
+
+    async def _hold(self, ports: Ports, call: Call, stream: Stream) -> None:
+        """Runs the call, and stores what it came to before the line is closed, since the carrier asks then."""
+        id = call.conversation.id
+        with self._live.call(id), structlog.contextvars.bound_contextvars(conversation=id, call_sid=stream.call_sid):
+            log.info("line_opened", resumed=call.batch > 0)
+            outcome = Outcome()
+            try:
+                outcome = await call.run()
+            except* Exception as bugs:
+                # One place for what nobody foresaw: this call goes to another stream or its fallback, all others go on.
+                log.exception("call_broke", exc_info=bugs)
+                self._live.broken += 1
+            try:
+                await self._settle(ports, call, stream, outcome)
+            finally:
+                await stream.line.close()
+                log.info("line_closed", outcome=str(outcome.act or outcome.why or "lost"))
+
+    async def _settle(self, ports: Ports, call: Call, stream: Stream, outcome: Outcome) -> None:
+        path = f"calls/{stream.call_sid}"
+        turned = call.conversation.state.turn is not None and call.conversation.state.turn.at_ms > call.opened.at
+
+        async def body(tx: Transaction) -> None:
+            stored = await tx.get(path)
+            if stored is None:
+                return
+            entry = CallEntry.model_validate(stored)
+            changes: dict[str, object] = {"tries": 0} if turned else {}
+            match outcome.act:
+                case a.HangUp(outcome=came_to):
+                    changes |= {"stage": "over", "outcome": entry.outcome or came_to}
+                case a.PutThrough(number=number, way_back=way_back, outcome=came_to):
+                    changes |= {"stage": "transfer", "dial": number, "way_back": way_back, "outcome": came_to}
+            if changes and entry.stage == "streaming":
+                tx.put(path, entry.model_copy(update=changes).model_dump(mode="json"))
+
+        try:
+            await ports.documents.transact(body)
+        except Unavailable as problem:
+            log.error("outcome_not_stored", why=str(problem))
+
+    # --- health and live figures -----------------------------------------------------------------------------------------
+
+    async def health(self, request: Request) -> Response:
+        """200 while this process serves."""
+        return JSONResponse({"status": "ok", "calls": len(self._live.calls)})
+
+    async def health_of(self, request: Request) -> Response:
+        """One dependency, by its port's name: 200 or 503."""
+        name = request.path_params["dependency"]
+        ports = await self._get_ports()
+        if name not in ports.adapters:
+            known = sorted(ports.adapters)
+            return JSONResponse({"status": "unknown", "dependencies": known}, status_code=404)
+        answer = {"dependency": name, "adapter": ports.adapters[name]}
+        try:
+            if name == "documents":
+                await ports.documents.get("health/check")
+            return JSONResponse({"status": "ok", **answer})
+        except Unavailable as problem:
+            return JSONResponse({"status": "unavailable", "why": str(problem), **answer}, status_code=503)
+
+    async def status(self, request: Request) -> Response:
+        """`/websocket-status`: the lines that are open."""
+        return JSONResponse(self._live.status())
+
+    async def metrics(self, request: Request) -> Response:
+        """`/websocket-metrics`: counters, as JSON, or in Prometheus's text form for those who ask for text."""
+        if "text/plain" in request.headers.get("accept", ""):
+            return PlainTextResponse(self._live.prometheus(), media_type="text/plain; version=0.0.4")
+        return JSONResponse(self._live.metrics())

@@ -1,0 +1,187 @@
+"""The audio loop: one call, one coroutine. Signals come in, the conversation decides, acts go out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from domain import acts as a
+from domain.conversation import Conversation
+from domain.ports import Junk, Key, Line, Mark, Ports, Unavailable, VoiceStyle
+from domain.reply import run_tool, think
+from media_service.alongside import alongside
+from media_service.ear import Ear
+from media_service.journal import Journal
+from media_service.mouth import Mouth
+from media_service.watchdog import Watchdog
+from schemas.signals import Deaf, Garbled, Heard, Lost, Opened, Overdue, Pressed, Returned, Signal
+
+CONFIRM_S = 0.5
+"""How long the answer's first audio waits for the caller's words to be stored."""
+MOST_JUNK = 50
+"""A line that sends more than this many things that its protocol doesn't allow is ended."""
+HEAR_AGAIN_S = 0.5
+MOST_DEAFNESS = 3
+"""How often a recogniser may fail in one call."""
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Outcome:
+    """How the line ended, for whoever answers the carrier next."""
+
+    act: a.HangUp | a.PutThrough | None = None
+    """What the conversation decided; None if the line was lost."""
+    why: str = ""
+
+
+@dataclass
+class Call:
+    """One line of one conversation."""
+
+    conversation: Conversation
+    line: Line
+    ports: Ports
+    opened: Opened
+    batch: int
+    """The number of the journal's next batch."""
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def __post_init__(self) -> None:
+        version = self.conversation.version
+        self._loop = asyncio.get_running_loop()
+        self._zero = self._loop.time() - self.opened.at / 1000
+        self._inbox = asyncio.Queue[Signal | None]()  # bounded by what a line can send; see MOST_JUNK
+        self._ear = Ear(version.listening, self.ports.detector(), self.opened.at, version.language)
+        style = VoiceStyle(voice=version.voice, language=version.language, speed=version.speed)
+        self._mouth = Mouth(self.line, self.ports.voice, style, self._start, self._emit, self._gate)
+        self._watchdog = Watchdog(self._mouth.audible_until, lambda watch: self._emit(Overdue(at=0, what=watch.what)))
+        self._journal = Journal(self.ports.documents, self.ports.clock, self.conversation, self.batch, self._fenced)
+        self._thinking: asyncio.Task[None] | None = None
+
+    async def run(self) -> Outcome:
+        """Holds the conversation until its line ends. Cancelling ends the line and stores what happened."""
+        try:
+            async with self._journal, alongside(self._hear(), self._transcribe()) as tasks:
+                self._tasks = tasks
+                self._inbox.put_nowait(self.opened)
+                async for signal in self._signals():
+                    self._journal.append(signal)
+                    for act in self.conversation.step(signal):
+                        await self._perform(act)
+        finally:
+            self._watchdog.unwatch()
+        return self.outcome
+
+    async def _signals(self) -> AsyncIterator[Signal]:
+        while (signal := await self._inbox.get()) is not None:
+            yield signal
+            if isinstance(signal, Lost):
+                return
+
+    async def _perform(self, act: a.Act) -> None:
+        match act:
+            case a.Say(reply=reply, text=text):
+                self._mouth.say(reply, text)
+            case a.Close(reply=reply):
+                self._mouth.close(reply)
+            case a.Cut(reply=reply):
+                self._stop_thinking()
+                await self._mouth.cut(reply)
+            case a.Think():
+                self._stop_thinking()
+                self._thinking = self._start(self._think(act))
+            case a.RunTool():
+                self._start(self._run_tool(act))
+            case a.Expect(expectation=expectation):
+                self._ear.expect(expectation)
+            case a.Endpoint(silence_ms=silence_ms):
+                self._ear.settle_after(silence_ms)
+            case a.Watch():
+                self._watchdog.watch(act)
+            case a.Unwatch():
+                self._watchdog.unwatch()
+            case a.Record(turn=turn):
+                self._journal.record(turn)
+            case a.HangUp() | a.PutThrough():
+                self.outcome.act = act
+                self._inbox.put_nowait(None)
+
+    # --- what runs alongside -----------------------------------------------------------------------------------------
+
+    async def _hear(self) -> None:
+        """The line's events, until it ends."""
+        junk = 0
+        async with aclosing(self.line.events()) as events:  # type: ignore[type-var]
+            async for event in events:
+                match event:
+                    case bytes():
+                        for signal in self._ear.hear(event):
+                            self._inbox.put_nowait(signal)
+                    case Mark(name=name):
+                        self._mouth.marked(name)
+                    case Key(digit=digit):
+                        self._emit(Pressed(at=0, digit=digit))
+                    case Junk(why=why):
+                        junk += 1
+                        log.warning("line_junk", conversation=self.conversation.id, why=why, count=junk)
+                        if junk == MOST_JUNK:
+                            self._emit(Garbled(at=0, why=why))
+        await self._mouth.lose()
+        self._emit(Lost(at=0, why="the line ended"))
+
+    async def _transcribe(self) -> None:
+        """The recogniser's transcripts; one that fails is asked again, a few times."""
+        failures = 0
+        while True:
+            heard = self.ports.speech.transcribe(self._ear.sound(), self._ear.expectation)
+            try:
+                async with aclosing(heard) as transcripts:  # type: ignore[type-var]
+                    async for transcript in transcripts:
+                        self._emit(Heard(at=0, text=transcript.text, final=transcript.final))
+                return
+            except Unavailable as problem:
+                failures += 1
+                log.warning("speech_failed", conversation=self.conversation.id, why=str(problem))
+                if failures >= MOST_DEAFNESS:
+                    self._emit(Deaf(at=0, why=str(problem)))
+                    return
+            await asyncio.sleep(HEAR_AGAIN_S)
+
+    async def _think(self, act: a.Think) -> None:
+        async with aclosing(think(self.ports.brain, act)) as signals:  # type: ignore[type-var]
+            async for signal in signals:
+                self._emit(signal)
+
+    async def _run_tool(self, act: a.RunTool) -> None:
+        if act.acts and not await self._journal.confirmed(CONFIRM_S):
+            self._emit(Returned(at=0, id=act.call.id, error="what the caller said isn't stored yet"))
+            return
+        self._emit(await run_tool(self.ports.tools, self.conversation.organisation, act))
+
+    # --- small things --------------------------------------------------------------------------------------------------
+
+    def _emit(self, signal: Signal) -> None:
+        """Puts a signal in the inbox; its time counts from now."""
+        at = round((self._loop.time() - self._zero) * 1000) + signal.at
+        self._inbox.put_nowait(signal.model_copy(update={"at": at}))
+
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        return self._tasks.create_task(work)
+
+    def _stop_thinking(self) -> None:
+        if self._thinking:
+            self._thinking.cancel()
+            self._thinking = None
+
+    async def _gate(self) -> bool:
+        return await self._journal.confirmed(CONFIRM_S)
+
+    def _fenced(self) -> None:
+        """Another process holds the conversation now: fall silent."""
+        self.outcome.why = "fenced"
+        self._inbox.put_nowait(None)

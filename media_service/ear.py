@@ -1,0 +1,99 @@
+"""Frames → what was heard: VAD, endpointing, and the sound that the recogniser gets."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+from domain.hearing import Heard, Hearing
+from domain.mulaw import FRAME, FRAME_MS
+from domain.ports import SPEECH_BEGINS, SPEECH_ENDS, Detector, Sound
+from schemas.agent import Listening
+from schemas.signals import Settled, SpeechBegan, SpeechEnded
+from schemas.variable import Expectation
+
+PIECE = 5 * FRAME
+"""The recogniser gets sound in pieces of 100 ms."""
+LONGEST_SPEECH_MS = 30_000
+"""Whoever speaks on for so long is taken to have said something."""
+BACKLOG = 3000
+"""Items kept for a recogniser that stalls: the oldest sound is dropped after some five minutes."""
+
+
+class Ear:
+    """One call's ear. Times are of audio: frames count, not clocks."""
+
+    def __init__(self, listening: Listening, detector: Detector, at_ms: int, language: str) -> None:
+        self.expectation = Expectation(language=language)
+        self._hearing = Hearing(listening.minimum_speech_ms)
+        self._detector = detector
+        self._at = at_ms
+        self._rest = b""
+        self._piece = bytearray()
+        self._began_at = 0
+        self._settle_after: int | None = None
+        self._silent = 0
+        self._sound: deque[Sound] = deque(maxlen=BACKLOG)
+        self._more = asyncio.Event()
+
+    def hear(self, sound: bytes) -> list[SpeechBegan | SpeechEnded | Settled]:
+        """Takes the caller's sound in pieces of any size."""
+        if len(sound) == FRAME and not self._rest:  # the usual case
+            return self._frame(sound)
+        sound = self._rest + sound
+        whole = len(sound) // FRAME * FRAME
+        self._rest = sound[whole:]
+        return [signal for at in range(0, whole, FRAME) for signal in self._frame(sound[at : at + FRAME])]
+
+    def _frame(self, frame: bytes) -> list[SpeechBegan | SpeechEnded | Settled]:
+        self._at += FRAME_MS
+        self._piece += frame
+        if len(self._piece) >= PIECE:
+            self._pass_on()
+        hearing = self._hearing
+        changed = hearing.hear(self._detector.is_speech(frame))
+        if changed is Heard.BEGAN:
+            self._began_at, self._settle_after = self._at, None
+            self._pass_on(SPEECH_BEGINS)
+            return [SpeechBegan(at=self._at)]
+        if changed is Heard.ENDED:
+            self._silent = hearing.silence_ms
+            self._pass_on(SPEECH_ENDS)
+            return [SpeechEnded(at=self._at, last=self._at - hearing.silence_ms)]
+        if hearing.speaking:
+            return self._enough() if self._at - self._began_at > LONGEST_SPEECH_MS else []
+        self._silent += FRAME_MS
+        if self._settle_after is not None and self._silent >= self._settle_after:
+            self._settle_after = None
+            return [Settled(at=self._at)]
+        return []
+
+    def _enough(self) -> list[SpeechBegan | SpeechEnded | Settled]:
+        self._hearing.let_go()
+        self._silent = LONGEST_SPEECH_MS
+        self._pass_on(SPEECH_ENDS)
+        return [SpeechEnded(at=self._at, last=self._at)]
+
+    def settle_after(self, silence_ms: int) -> None:
+        """Tell, once, when the caller has been silent for so long since the last speech."""
+        self._settle_after = silence_ms
+
+    def expect(self, expectation: Expectation) -> None:
+        """A new turn of the caller's begins."""
+        self.expectation = expectation
+        self._settle_after = None
+        self._pass_on(expectation)
+
+    def _pass_on(self, *marks: Sound) -> None:
+        if self._piece:
+            self._sound.append(bytes(self._piece))
+            self._piece.clear()
+        self._sound.extend(marks)
+        self._more.set()
+
+    async def sound(self) -> AsyncIterator[Sound]:
+        """What the recogniser is to hear, as it comes. Cancelling loses nothing that wasn't handed out."""
+        while True:
+            while self._sound:
+                yield self._sound.popleft()
+            self._more.clear()
+            await self._more.wait()

@@ -1,0 +1,76 @@
+"""The whole platform on one port, as a laptop runs it: the media service, the functions, and what feeds them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from adapters.wiring import open_ports
+from domain.ports import Event, Ports, Task
+from functions import webhooks
+from functions.admin.app import app as admin
+from functions.analyse import analyse
+from media_service.app import routes
+from offhook.seed import seed
+from schemas.settings import Settings
+
+
+def platform(settings: Settings) -> Starlette:
+    """One ASGI app with every route; its lifespan opens the adapters and seeds the demo data."""
+    opened: list[Ports] = []
+
+    async def get_ports() -> Ports:
+        return opened[0]
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_ports(settings) as ports:
+            await seed(ports)
+            listen(ports)
+            opened.append(ports)
+            yield
+
+    hooks, admin_api = webhooks.app(get_ports), admin(get_ports)
+    return Starlette(
+        routes=[
+            Route("/", page),
+            *routes(get_ports),
+            Route("/twilio/{rest:path}", _Answering(hooks)),
+            Route("/api/{rest:path}", _Answering(admin_api)),
+        ],
+        lifespan=lifespan,
+    )
+
+
+class _Answering:
+    """An app as a route's endpoint: it sees the whole path, as under functions-framework."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = {key: value for key, value in scope.items() if key not in ("router", "endpoint", "path_params")}
+        await self._app(scope, receive, send)
+
+
+def listen(ports: Ports) -> None:
+    """Connects what happens to what follows from it; in the cloud, triggers do."""
+
+    async def on_ended(event: Event) -> None:
+        await analyse(ports, event)
+
+    async def on_left_alone(task: Task) -> None:
+        await webhooks.left_alone(ports, task)
+
+    ports.bus.subscribe("conversation.ended", "analyse", on_ended)
+    ports.queue.serve("left_alone", on_left_alone)
+
+
+async def page(request: Request) -> Response:
+    """`/`: a plain page for now."""
+    return HTMLResponse((files("offhook") / "demo" / "page.html").read_text())

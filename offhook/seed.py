@@ -1,0 +1,55 @@
+"""The demo data: one organisation, two agents, two numbers, and the owner's key."""
+
+import json
+from datetime import datetime
+from importlib.resources import files
+from typing import Any
+
+from domain.flow_check import refuse_if_broken
+from domain.ports import Ports
+from functions.admin.app import hash_of
+from schemas.agent import Agent, AgentVersion
+from schemas.key import Key
+from schemas.number import Number
+from schemas.organisation import Organisation
+
+ORGANISATION = "org_demo"
+AGENTS = {
+    "agt_demo_booking": ("booking", "Booking desk of Willow Dental", "+15005550001"),
+    "agt_demo_orders": ("orders", "Order desk of Kettle and Lamp", "+15005550002"),
+}
+"""By id: its file, its name, its number."""
+ORDERS = {
+    "47129": {"status": "left our warehouse this morning and arrives tomorrow"},
+    "83051": {"status": "is waiting for the desk lamp, and leaves on Thursday"},
+}
+ITEMS = {"blue-kettle": {"pieces": 12}, "desk-lamp": {"pieces": 3}}
+
+
+async def seed(ports: Ports) -> None:
+    """Writes what isn't there yet: what was changed since stays changed. The owner's key is always made good."""
+    now = ports.clock.now()
+    root = f"organisations/{ORGANISATION}"
+    demo = Organisation(id=ORGANISATION, name="Demo", slug="demo", time_zone="America/New_York", created_at=now)
+    documents: dict[str, Any] = {root: demo.model_dump(mode="json")}
+    for id, (file, name, number) in AGENTS.items():
+        agent = Agent(id=id, organisation=ORGANISATION, name=name, live=1)
+        version = demo_version(id, file, now)
+        refuse_if_broken(version.flow, ports.tools.offered(demo))
+        documents[f"{root}/agents/{id}"] = agent.model_dump(mode="json")
+        documents[f"{root}/agents/{id}/versions/1"] = version.model_dump(mode="json")
+        line = Number(number=number, organisation=ORGANISATION, agent=id)
+        documents[f"numbers/{number}"] = line.model_dump(mode="json")
+    documents |= {f"{root}/orders/{number}": order for number, order in ORDERS.items()}
+    documents |= {f"{root}/items/{name}": item for name, item in ITEMS.items()}
+    for path, document in documents.items():
+        if await ports.documents.get(path) is None:
+            await ports.documents.put(path, document)
+    key = Key(organisation=ORGANISATION, name="local owner", created_at=now)
+    await ports.documents.put(f"keys/{hash_of(ports.settings.owner_key)}", key.model_dump(mode="json"))
+
+
+def demo_version(agent: str, file: str, now: datetime) -> AgentVersion:
+    """A demo agent's first version."""
+    data = json.loads((files("offhook") / "demo" / "agents" / f"{file}.json").read_text())
+    return AgentVersion(agent=agent, number=1, published_at=now, **data)
