@@ -3,13 +3,12 @@
 import asyncio
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from domain.ports import BadStart, Junk, Key, Line, LineEvent, Mark
+from domain.ports import BadStart, Junk, Key, LineEvent, Mark, Stream
 
 LARGEST_MESSAGE = 64 * 1024
 """Characters; Twilio's own are below 1 kB."""
@@ -18,22 +17,13 @@ MOST_GREETINGS = 5
 KEYS = frozenset("0123456789*#ABCD")
 
 
-@dataclass(frozen=True)
-class TwilioStream:
-    """A stream after its `start` message."""
-
-    call_sid: str
-    ticket: str
-    line: Line
-
-
 class TwilioStreams:
     """Streams of one Twilio account."""
 
     def __init__(self, account_sid: str) -> None:
         self._account_sid = account_sid
 
-    async def begin(self, socket: WebSocket) -> TwilioStream:
+    async def begin(self, socket: WebSocket) -> Stream:
         """Waits for `connected` and `start`. Raises BadStart."""
         try:
             async with asyncio.timeout(START_S):
@@ -47,7 +37,7 @@ class TwilioStreams:
             raise BadStart("it closed before its start message") from None
         raise BadStart("no start message came")
 
-    def _started(self, socket: WebSocket, message: dict[str, Any]) -> TwilioStream:
+    def _started(self, socket: WebSocket, message: dict[str, Any]) -> Stream:
         try:
             start, stream_sid = message["start"], str(message["streamSid"])
             account_sid, call_sid = start["accountSid"], str(start["callSid"])
@@ -61,7 +51,7 @@ class TwilioStreams:
             raise BadStart("it belongs to another account")
         if sound != ("audio/x-mulaw", 8000, 1):
             raise BadStart("its sound is not mu-law of 8 kHz")
-        return TwilioStream(call_sid, str(ticket), TwilioLine(socket, stream_sid, sequence))
+        return Stream(call_sid, str(ticket), TwilioLine(socket, stream_sid, sequence))
 
 
 class TwilioLine:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -155,13 +155,12 @@ async def _voice(settings: Settings, stack: AsyncExitStack) -> Voice:
     return EspeakVoice()
 
 
-_shared: Callable[[], Any] | None = None
+_shared: asyncio.Future[Ports] | None = None
 
 
 async def shared_ports() -> Ports:
     """This process's ports, opened at the first call and for good: a function has no end of its own."""
     global _shared
     if _shared is None:
-        opening = asyncio.ensure_future(open_ports(read_settings()).__aenter__())
-        _shared = lambda: opening  # noqa: E731
-    return await _shared()  # type: ignore[no-any-return]
+        _shared = asyncio.ensure_future(open_ports(read_settings()).__aenter__())
+    return await asyncio.shield(_shared)

@@ -168,7 +168,7 @@ class Conversation:
             case s.SpeechEnded():
                 state.speaking = False
                 if state.phase is Phase.SETTLING:
-                    state.speech_end, state.final_at = signal.last, None
+                    state.speech_end, state.final_at = signal.at - signal.silence, None
                     endpoint = self._endpoint()
                     patience = endpoint.silence_ms + self.version.patience.transcript_ms
                     self._do(endpoint, a.Watch("transcript", patience))

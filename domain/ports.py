@@ -383,7 +383,8 @@ class Clock(Protocol):
         ...
 
 
-class Stream(Protocol):
+@dataclass(frozen=True, slots=True)
+class Stream:
     """A media stream that has begun: its line, and what the carrier said of it."""
 
     call_sid: str

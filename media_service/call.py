@@ -56,7 +56,7 @@ class Call:
         self._loop = asyncio.get_running_loop()
         self._zero = self._loop.time() - self.opened.at / 1000
         self._inbox = asyncio.Queue[Signal | None]()  # bounded by what a line can send; see MOST_JUNK
-        self._ear = Ear(version.listening, self.ports.detector(), self.opened.at, version.language)
+        self._ear = Ear(version.listening, self.ports.detector(), version.language)
         style = VoiceStyle(voice=version.voice, language=version.language, speed=version.speed)
         self._mouth = Mouth(self.line, self.ports.voice, style, self._start, self._emit, self._gate)
         self._watchdog = Watchdog(self._mouth.audible_until, lambda watch: self._emit(Overdue(at=0, what=watch.what)))
@@ -121,7 +121,7 @@ class Call:
                 match event:
                     case bytes():
                         for signal in self._ear.hear(event):
-                            self._inbox.put_nowait(signal)
+                            self._emit(signal)
                     case Mark(name=name):
                         self._mouth.marked(name)
                     case Key(digit=digit):

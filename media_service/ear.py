@@ -20,16 +20,15 @@ BACKLOG = 3000
 
 
 class Ear:
-    """One call's ear. Times are of audio: frames count, not clocks."""
+    """One call's ear. It counts audio, not clocks; its signals' time is left at 0."""
 
-    def __init__(self, listening: Listening, detector: Detector, at_ms: int, language: str) -> None:
+    def __init__(self, listening: Listening, detector: Detector, language: str) -> None:
         self.expectation = Expectation(language=language)
         self._hearing = Hearing(listening.minimum_speech_ms)
         self._detector = detector
-        self._at = at_ms
         self._rest = b""
         self._piece = bytearray()
-        self._began_at = 0
+        self._spoken = 0
         self._settle_after: int | None = None
         self._silent = 0
         self._sound: deque[Sound] = deque(maxlen=BACKLOG)
@@ -45,33 +44,33 @@ class Ear:
         return [signal for at in range(0, whole, FRAME) for signal in self._frame(sound[at : at + FRAME])]
 
     def _frame(self, frame: bytes) -> list[SpeechBegan | SpeechEnded | Settled]:
-        self._at += FRAME_MS
         self._piece += frame
         if len(self._piece) >= PIECE:
             self._pass_on()
         hearing = self._hearing
         changed = hearing.hear(self._detector.is_speech(frame))
         if changed is Heard.BEGAN:
-            self._began_at, self._settle_after = self._at, None
+            self._spoken, self._settle_after = 0, None
             self._pass_on(SPEECH_BEGINS)
-            return [SpeechBegan(at=self._at)]
+            return [SpeechBegan(at=0)]
         if changed is Heard.ENDED:
             self._silent = hearing.silence_ms
             self._pass_on(SPEECH_ENDS)
-            return [SpeechEnded(at=self._at, last=self._at - hearing.silence_ms)]
+            return [SpeechEnded(at=0, silence=hearing.silence_ms)]
         if hearing.speaking:
-            return self._enough() if self._at - self._began_at > LONGEST_SPEECH_MS else []
+            self._spoken += FRAME_MS
+            return self._enough() if self._spoken > LONGEST_SPEECH_MS else []
         self._silent += FRAME_MS
         if self._settle_after is not None and self._silent >= self._settle_after:
             self._settle_after = None
-            return [Settled(at=self._at)]
+            return [Settled(at=0)]
         return []
 
     def _enough(self) -> list[SpeechBegan | SpeechEnded | Settled]:
         self._hearing.let_go()
-        self._silent = LONGEST_SPEECH_MS
+        self._silent = 0
         self._pass_on(SPEECH_ENDS)
-        return [SpeechEnded(at=self._at, last=self._at)]
+        return [SpeechEnded(at=0, silence=0)]
 
     def settle_after(self, silence_ms: int) -> None:
         """Tell, once, when the caller has been silent for so long since the last speech."""

@@ -39,8 +39,8 @@ class SpeechEnded(_Signal):
     """The VAD let go."""
 
     kind: Literal["speech_ended"] = "speech_ended"
-    last: int
-    """When the last speech was heard, in ms since the conversation began."""
+    silence: int
+    """How long the caller had been silent by then, in ms of audio."""
 
 
 class Heard(_Signal):

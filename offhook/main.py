@@ -1,0 +1,150 @@
+"""The `offhook` command."""
+
+import asyncio
+import logging
+import sys
+from typing import Annotated, NoReturn
+
+import structlog
+import typer
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+
+from adapters.wiring import BadSettings, open_ports, read_settings
+from functions.chat import chat_with
+from offhook.call import call
+from offhook.doctor import examine
+from offhook.platform import platform
+from offhook.seed import AGENTS, ORGANISATION, seed
+from schemas.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="AI phone agents, self-hosted.")
+app.command()(call)
+console = Console()
+
+LARGEST_FRAME = 1024 * 1024
+"""Bytes of a WebSocket message above which the connection is closed; smaller oversized ones are ignored."""
+
+
+def settings_or_exit() -> Settings:
+    """The environment's settings; without them the command ends with what to change."""
+    try:
+        return read_settings()
+    except BadSettings as problem:
+        fail(str(problem))
+
+
+def fail(why: str) -> NoReturn:
+    """Ends the command."""
+    Console(stderr=True).print(f"[red]offhook:[/red] {why}", highlight=False)
+    raise typer.Exit(1)
+
+
+@app.command()
+def up(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+) -> None:
+    """Run the whole platform on one port (PORT, 8080 unless set)."""
+    settings = settings_or_exit()
+    set_up_logs(log_level)
+    url = settings.public_urls[0]
+    owner = settings.owner_key
+    console.print("[bold]Offhook[/bold] is starting. Once it is up:\n")
+    table = Table.grid(padding=(0, 3))
+    for name, text in {
+        "Platform": f"{url}/",
+        "Webhooks": f"{url}/twilio/voice  …/next  …/status",
+        "Media stream": f"{settings.media_urls[0]}/twilio-stream",
+        "Admin API": f"{url}/api/v1/conversations  …/appointments",
+        "Owner's key": owner,
+        "Data": settings.home,
+        "Demo numbers": "+15005550001 books appointments, +15005550002 knows about orders",
+        "Adapters": f"speech {settings.speech}, brain {settings.brain}, voice {settings.voice}, "
+        f"documents {settings.documents}",
+    }.items():
+        table.add_row(f"[dim]{name}[/dim]", text)
+    console.print(table, soft_wrap=True, highlight=False)
+    console.print(
+        "\nIn a second terminal:\n"
+        "  .venv/bin/offhook call demo-booking   a simulated caller books by voice\n"
+        "  .venv/bin/offhook chat                the same conversation, typed\n"
+        "  .venv/bin/offhook doctor              what runs embedded, and how to add the rest\n",
+        highlight=False,
+    )
+    uvicorn.run(
+        platform(settings),
+        host=host,
+        port=settings.port,
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        ws="websockets-sansio",
+        ws_max_size=LARGEST_FRAME,
+        ws_per_message_deflate=False,
+        log_level=log_level,
+        access_log=log_level == "debug",
+        timeout_graceful_shutdown=5,
+    )
+
+
+@app.command()
+def chat(
+    agent: Annotated[str, typer.Option(help=f"One of {', '.join(AGENTS)}.")] = "agt_demo_booking",
+) -> None:
+    """Hold an agent's conversation in the terminal. Ctrl-D hangs up."""
+    settings = settings_or_exit()
+    set_up_logs("error")
+    asyncio.run(_chat(settings, agent))
+
+
+async def _chat(settings: Settings, agent: str) -> None:
+    async with open_ports(settings.model_copy(update={"speech": "paced", "voice": "paced"})) as ports:
+        await seed(ports)
+        talk = await chat_with(ports, ORGANISATION, agent)
+        if talk is None:
+            fail(f"there is no agent {agent!r}; try one of {', '.join(AGENTS)}")
+        said = await talk.open()
+        while True:
+            for sentence in said:
+                console.print(f"[bold cyan]agent[/bold cyan]  {sentence}", highlight=False)
+            if talk.outcome is not None:
+                console.print(f"[dim]{talk.outcome}[/dim]", highlight=False)
+                return
+            try:
+                line = await asyncio.to_thread(input, "you    ")
+            except EOFError:
+                console.print()
+                return
+            said = await talk.say(line) if line.strip() else []
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is configured, what runs embedded, what is missing, and how to add it."""
+    settings = settings_or_exit()
+    table = Table("", "what", "how it stands", "what to do", box=None, header_style="dim")
+    findings = examine(settings)
+    for finding in findings:
+        mark = {"ok": "[green]✓[/green]", "note": "[yellow]•[/yellow]", "bad": "[red]✗[/red]"}[finding.level]
+        table.add_row(mark, finding.what, finding.how, finding.todo)
+    console.print(table, highlight=False)
+    if any(finding.level == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+def set_up_logs(level: str) -> None:
+    """JSON lines on standard error."""
+    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+    if level not in levels:
+        fail(f"there is no log level {level!r}; use one of {', '.join(levels)}")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(levels[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

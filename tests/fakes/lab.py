@@ -1,0 +1,157 @@
+"""A call in virtual time: the real audio loop between a paper line and scripted providers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from adapters.builtin_tools import BuiltinTools
+from adapters.offline_brain import OfflineBrain
+from adapters.paced_voice import PacedVoice
+from domain.conversation import Conversation
+from domain.ports import Brain, Ports, Voice
+from media_service.call import Call, Outcome
+from media_service.journal import path_of, read
+from offhook.seed import ITEMS, ORDERS, demo_version
+from schemas.agent import AgentVersion
+from schemas.conversation import Conversation as Stored
+from schemas.conversation import Turn
+from schemas.organisation import Organisation
+from schemas.settings import Settings
+from schemas.signals import Opened
+from tests.fakes import virtual_time
+from tests.fakes.caller import Caller, PaperDetector, ScriptedSpeech
+from tests.fakes.memory_documents import MemoryDocuments
+
+NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
+"""A Saturday, nine in the morning in New York."""
+ORGANISATION = Organisation(
+    id="org_test", name="Test", slug="test", time_zone="America/New_York", created_at=NOW
+)
+ROOT = f"organisations/{ORGANISATION.id}"
+
+Story = Callable[["Lab", Caller], Awaitable[None]]
+
+
+class LoopClock:
+    """Wall-clock time that follows the loop's, from a beginning on."""
+
+    def __init__(self, begins: datetime) -> None:
+        self._begins = begins
+
+    def now(self) -> datetime:
+        return self._begins + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+class Lab:
+    """What a story may set up before the call and look at after it."""
+
+    def __init__(self, agent: str = "booking", brain: Brain | None = None, voice: Voice | None = None) -> None:
+        self.documents = MemoryDocuments()
+        self.speech = ScriptedSpeech()
+        self.brain: Brain = brain or OfflineBrain()
+        self.voice: Voice = voice or PacedVoice(first_ms=100)
+        self.version = demo_version(f"agt_{agent}", agent, NOW)
+        self.outcomes: list[Outcome] = []
+        self.id = "cnv_test"
+        self.begins = NOW
+
+    def change(self, **fields: Any) -> None:
+        """Another version of the agent."""
+        self.version = AgentVersion.model_validate({**self.version.model_dump(), **fields})
+
+    def ports(self) -> Ports:
+        clock = LoopClock(self.begins)
+        missing: Any = None
+        return Ports(
+            settings=Settings(home="/nowhere", ticket_secret="t" * 32, owner_key="o"),
+            clock=clock,
+            documents=self.documents,
+            bus=missing,
+            queue=missing,
+            telephony=missing,
+            streams=missing,
+            speech=self.speech,
+            brain=self.brain,
+            voice=self.voice,
+            tools=BuiltinTools(self.documents, clock),
+            detector=PaperDetector,
+            adapters={},
+        )
+
+    async def prepare(self) -> None:
+        stored = Stored(
+            id=self.id,
+            organisation=ORGANISATION.id,
+            agent=self.version.agent,
+            version=1,
+            channel="phone",
+            started_at=NOW,
+        )
+        for path, document in {
+            ROOT: ORGANISATION.model_dump(mode="json"),
+            path_of(ORGANISATION.id, self.id): stored.model_dump(mode="json"),
+            **{f"{ROOT}/orders/{id}": order for id, order in ORDERS.items()},
+            **{f"{ROOT}/items/{id}": item for id, item in ITEMS.items()},
+        }.items():
+            self.documents.kept.setdefault(path, document)
+
+    async def line(self, story: Story, dial_status: str = "") -> Call:
+        """One line of the conversation, from its opening until the agent or the story ends it."""
+        await self.prepare()
+        ports = self.ports()
+        state, journal, number = await read(self.documents, path_of(ORGANISATION.id, self.id))
+        tools = ports.tools.offered(ORGANISATION)
+        conversation = Conversation(self.id, ORGANISATION, self.version, tools, state)
+        conversation.fold(journal)
+        now = ports.clock.now()
+        at = round((now - NOW).total_seconds() * 1000)
+        opened = Opened(at=at, now=now, caller="+15005550100", dial_status=dial_status)
+        caller = Caller(self.speech)
+        call = Call(conversation, caller, ports, opened, number)
+        telling = asyncio.ensure_future(self._tell(story, caller))
+        try:
+            self.outcomes.append(await call.run())
+        finally:
+            self.begins = ports.clock.now() + timedelta(seconds=1)
+            await caller.close()
+            telling.cancel()
+            await asyncio.wait([telling])
+            if not telling.cancelled() and (problem := telling.exception()):
+                raise problem
+        return call
+
+    async def _tell(self, story: Story, caller: Caller) -> None:
+        await story(self, caller)
+        await asyncio.sleep(60)  # the caller waits for the agent to end the call
+        caller.hangs_up()
+
+    # --- what came of it ----------------------------------------------------------------------------------------------
+
+    def turns(self) -> list[Turn]:
+        """As they are stored."""
+        prefix = f"{path_of(ORGANISATION.id, self.id)}/turns/"
+        kept: Mapping[str, Any] = self.documents.kept
+        return [Turn.model_validate(kept[path]) for path in sorted(kept) if path.startswith(prefix)]
+
+    def dialogue(self) -> str:
+        """What was said and heard, a line each."""
+        lines: list[str] = []
+        for turn in self.turns():
+            if turn.caller or turn.keys:
+                lines.append(f"caller: {turn.caller or '#' + turn.keys}")
+            if turn.agent:
+                lines.append(f"agent: {turn.agent}")
+        return "\n".join(lines)
+
+    def appointments(self) -> list[dict[str, Any]]:
+        prefix = f"{ROOT}/appointments/"
+        return [document for path, document in self.documents.kept.items() if path.startswith(prefix)]
+
+
+def hold(story: Story, lab: Lab | None = None, **how: Any) -> Lab:
+    """Holds one line in virtual time and returns the lab to look at. In the same lab, once more, it is another
+    process that has only what was stored."""
+    lab = lab or Lab(**how)
+    virtual_time.run(lab.line(story))
+    return lab
