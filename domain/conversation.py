@@ -452,7 +452,7 @@ class Conversation:
 
     def _close_with_fallback(self) -> None:
         """The model is done; if it left nothing to say, say what the flow would."""
-        if not self.state.said:
+        if not self._answered:
             self._say(self.state.fallback or self.version.phrases.not_understood)
         self._close()
 
@@ -529,7 +529,7 @@ class Conversation:
 
     def _failed(self, signal: s.Failed) -> None:
         state = self.state
-        if signal.what == "brain" and (state.said or state.fallback):
+        if signal.what == "brain" and (self._answered or state.fallback):
             state.requests = []
             return self._close_with_fallback()
         self._give_up(f"{signal.what}: {signal.why}")
@@ -629,6 +629,11 @@ class Conversation:
 
     def _do(self, *acts: a.Act) -> None:
         self._acts += acts
+
+    @property
+    def _answered(self) -> bool:
+        """The reply says more than that it takes a moment."""
+        return len(self.state.said) > self.state.delays
 
     @property
     def _turn(self) -> Turn:

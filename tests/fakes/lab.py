@@ -55,6 +55,7 @@ class Lab:
         self.outcomes: list[Outcome] = []
         self.id = "cnv_test"
         self.begins = NOW
+        self.caller = Caller
 
     def change(self, **fields: Any) -> None:
         """Another version of the agent."""
@@ -107,7 +108,7 @@ class Lab:
         now = ports.clock.now()
         at = round((now - NOW).total_seconds() * 1000)
         opened = Opened(at=at, now=now, caller="+15005550100", dial_status=dial_status)
-        caller = Caller(self.speech)
+        caller = self.caller(self.speech)
         call = Call(conversation, caller, ports, opened, number)
         telling = asyncio.ensure_future(self._tell(story, caller))
         try:
@@ -149,9 +150,9 @@ class Lab:
         return [document for path, document in self.documents.kept.items() if path.startswith(prefix)]
 
 
-def hold(story: Story, lab: Lab | None = None, **how: Any) -> Lab:
+def hold(story: Story, lab: Lab | None = None, dial_status: str = "", **how: Any) -> Lab:
     """Holds one line in virtual time and returns the lab to look at. In the same lab, once more, it is another
     process that has only what was stored."""
     lab = lab or Lab(**how)
-    virtual_time.run(lab.line(story))
+    virtual_time.run(lab.line(story, dial_status))
     return lab

@@ -1,0 +1,37 @@
+"""A model that does what the story says, one answer a prompt, and keeps the prompts it got."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from domain.ports import Prompt, Thought, ToolRequest, Unavailable, Usage, Words
+
+Answer = str | ToolRequest | Exception | float
+
+
+class ScriptedBrain:
+    """Each answer is a list: words, tool requests, seconds to wait, or an exception to raise."""
+
+    def __init__(self, *answers: list[Answer]) -> None:
+        self._answers = list(answers)
+        self.prompts: list[Prompt] = []
+        self.cancelled = 0
+
+    async def think(self, prompt: Prompt) -> AsyncIterator[Thought]:
+        self.prompts.append(prompt)
+        if not self._answers:
+            raise Unavailable("the script has no more answers")
+        try:
+            for part in self._answers.pop(0):
+                match part:
+                    case str():
+                        yield Words(part)
+                    case float() | int():
+                        await asyncio.sleep(part)
+                    case ToolRequest():
+                        yield part
+                    case Exception():
+                        raise part
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cancelled += 1
+            raise
+        yield Usage(prompt=100, reply=10)
