@@ -10,25 +10,15 @@ from domain.sentences import Sentences
 from schemas.organisation import Organisation
 from schemas.signals import Failed, Requested, Returned, Signal, Thought, ThoughtOut
 
-FIRST_WORD_S = 8.0
-"""A model that has said nothing for this long is as good as down."""
-
 
 async def think(brain: Brain, act: Think) -> AsyncIterator[Signal]:
     """The model's answer as signals, their time left at 0: Thought a sentence, Requested, and at last ThoughtOut or
-    Failed. Cancelling closes the request."""
+    Failed. It may take for ever: patience is the caller's business. Cancelling closes the request."""
     sentences, usage = Sentences(), Usage()
     try:
         async with aclosing(brain.think(act.prompt)) as thoughts:  # type: ignore[type-var]
-            while True:
-                try:
-                    async with asyncio.timeout(FIRST_WORD_S):
-                        thought = await anext(thoughts, None)
-                except TimeoutError:
-                    raise Unavailable("the model didn't answer in time") from None
+            async for thought in thoughts:
                 match thought:
-                    case None:
-                        break
                     case Words(text=text):
                         for sentence in sentences.feed(text):
                             yield Thought(at=0, reply=act.reply, text=sentence)

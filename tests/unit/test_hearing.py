@@ -1,0 +1,42 @@
+"""Speech began, speech ended: counted in frames of 20 ms."""
+
+from domain.hearing import Heard, Hearing
+
+
+def hear(hearing: Hearing, frames: str) -> list[tuple[int, Heard]]:
+    """`#` is a frame of speech, anything else is not; what changed, and at which frame."""
+    found = []
+    for number, frame in enumerate(frames):
+        if change := hearing.hear(frame == "#"):
+            found.append((number, change))
+    return found
+
+
+def test_speech_begins_after_the_minimum_and_ends_after_the_release() -> None:
+    assert hear(Hearing(100, release_ms=60), "..#######....") == [(6, Heard.BEGAN), (11, Heard.ENDED)]
+
+
+def test_a_cough_is_not_speech() -> None:
+    assert hear(Hearing(100), "..###.......###......") == []
+
+
+def test_a_gap_within_the_window_is_bridged() -> None:
+    assert hear(Hearing(100), "##.##.#") == [(6, Heard.BEGAN)]
+
+
+def test_a_stop_consonant_does_not_end_speech() -> None:
+    assert hear(Hearing(100, release_ms=160), "#####...####....###")[1:] == []
+
+
+def test_it_can_be_told_to_let_go_and_hears_again() -> None:
+    hearing = Hearing(60)
+    hear(hearing, "###")
+    hearing.let_go()
+    assert not hearing.speaking
+    assert hear(hearing, "###") == [(2, Heard.BEGAN)]
+
+
+def test_silence_is_counted_from_the_last_speech() -> None:
+    hearing = Hearing(60)
+    hear(hearing, "####......")
+    assert hearing.silence_ms == 120
