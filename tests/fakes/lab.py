@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.builtin_tools import BuiltinTools
 from adapters.offline_brain import OfflineBrain
 from adapters.paced_voice import PacedVoice
 from domain.conversation import Conversation
@@ -17,17 +16,13 @@ from schemas.agent import AgentVersion
 from schemas.conversation import Conversation as Stored
 from schemas.conversation import Turn
 from schemas.organisation import Organisation
-from schemas.settings import Settings
 from schemas.signals import Opened
 from tests.fakes import virtual_time
-from tests.fakes.caller import Caller, PaperDetector, ScriptedSpeech
+from tests.fakes.caller import Caller, ScriptedSpeech
 from tests.fakes.memory_documents import MemoryDocuments
+from tests.fakes.ports import NOW, paper_ports
 
-NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
-"""A Saturday, nine in the morning in New York."""
-ORGANISATION = Organisation(
-    id="org_test", name="Test", slug="test", time_zone="America/New_York", created_at=NOW
-)
+ORGANISATION = Organisation(id="org_test", name="Test", slug="test", time_zone="America/New_York", created_at=NOW)
 ROOT = f"organisations/{ORGANISATION.id}"
 
 Story = Callable[["Lab", Caller], Awaitable[None]]
@@ -62,22 +57,12 @@ class Lab:
         self.version = AgentVersion.model_validate({**self.version.model_dump(), **fields})
 
     def ports(self) -> Ports:
-        clock = LoopClock(self.begins)
-        missing: Any = None
-        return Ports(
-            settings=Settings(home="/nowhere", ticket_secret="t" * 32, owner_key="o"),
-            clock=clock,
+        return paper_ports(
+            clock=LoopClock(self.begins),
             documents=self.documents,
-            bus=missing,
-            queue=missing,
-            telephony=missing,
-            streams=missing,
             speech=self.speech,
             brain=self.brain,
             voice=self.voice,
-            tools=BuiltinTools(self.documents, clock),
-            detector=PaperDetector,
-            adapters={},
         )
 
     async def prepare(self) -> None:

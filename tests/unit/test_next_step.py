@@ -66,7 +66,9 @@ CASES: list[tuple[str, dict[str, Any], str, str, Decision, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("stored", "call", "dial", "decision", "changed"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+@pytest.mark.parametrize(
+    ("stored", "call", "dial", "decision", "changed"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
 def test_the_table(stored: dict[str, Any], call: str, dial: str, decision: Decision, changed: dict[str, Any]) -> None:
     after, decided = decide(entry(**stored), call, dial, "+15005550188")
     assert decided == decision

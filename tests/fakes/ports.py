@@ -1,0 +1,82 @@
+"""Ports of paper: everything in memory, nothing real."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.builtin_tools import BuiltinTools
+from adapters.offline_brain import OfflineBrain
+from adapters.paced_voice import PacedVoice
+from adapters.twilio_line import TwilioStreams
+from adapters.twilio_telephony import TwilioTelephony
+from domain.ports import Event, Ports, Task
+from schemas.settings import Settings
+from tests.fakes.caller import PaperDetector, ScriptedSpeech
+from tests.fakes.memory_documents import MemoryDocuments
+
+NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
+"""A Saturday, nine in the morning in New York."""
+
+
+class StoppedClock:
+    """Stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> datetime:
+        return self.time
+
+
+class MemoryBus:
+    """Keeps what was published; delivers nothing."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, Event] = {}
+
+    async def publish(self, event: Event) -> None:
+        self.events.setdefault(event.id, event)
+
+    def subscribe(self, topic: str, name: str, receive: Callable[[Event], Awaitable[None]]) -> None:
+        pass
+
+
+class MemoryQueue:
+    """Keeps what was enqueued; does nothing."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, tuple[Task, datetime]] = {}
+
+    async def enqueue(self, task: Task, at: datetime) -> None:
+        self.tasks.setdefault(task.name, (task, at))
+
+    def serve(self, kind: str, work: Callable[[Task], Awaitable[None]]) -> None:
+        pass
+
+
+def settings(**changes: Any) -> Settings:
+    """A laptop's."""
+    return Settings(**{"home": "/nowhere", "ticket_secret": "t" * 32, "owner_key": "owner", **changes})
+
+
+def paper_ports(**changes: Any) -> Ports:
+    """A process's ports; any of them may be another."""
+    documents = changes.get("documents") or MemoryDocuments()
+    clock = changes.get("clock") or StoppedClock()
+    set_up = changes.get("settings") or settings()
+    parts: dict[str, Any] = {
+        "settings": set_up,
+        "clock": clock,
+        "documents": documents,
+        "bus": MemoryBus(),
+        "queue": MemoryQueue(),
+        "telephony": TwilioTelephony(set_up.twilio_auth_token),
+        "streams": TwilioStreams(set_up.twilio_account_sid),
+        "speech": ScriptedSpeech(),
+        "brain": OfflineBrain(),
+        "voice": PacedVoice(),
+        "tools": BuiltinTools(documents, clock),
+        "detector": PaperDetector,
+        "adapters": {"documents": "memory", "voice": "paced"},
+    }
+    return Ports(**{**parts, **changes})
