@@ -90,7 +90,7 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
         from adapters.sqlite_queue import SqliteQueue
 
         documents = await stack.enter_async_context(SqliteDocuments(database / "documents.db"))
-        bus = await stack.enter_async_context(SqliteBus(database / "bus.db"))
+        bus = await stack.enter_async_context(SqliteBus(database / "bus.db", clock))
         queue = await stack.enter_async_context(SqliteQueue(database / "queue.db", clock))
         yield Ports(
             settings=settings,
