@@ -10,11 +10,12 @@ COMPLETE, UNFINISHED = 0.6, 2.0
 
 def silence_ms(base_ms: int, words: str, expectation: Expectation, moment: Moment) -> int:
     """In ms of audio since the last speech, from the agent's own setting and what was said so far."""
-    if wish(words):
+    asked = [completeness(variable, words, moment) for variable in expectation.asked]
+    welcome = [completeness(variable, words, moment) for variable in expectation.welcome]
+    if wish(words) or "whole" in asked:
         return round(base_ms * COMPLETE)
-    judged = [completeness(variable, words, moment) for variable in (*expectation.asked, *expectation.welcome)]
-    if "partial" in judged:
+    if "partial" in asked or "partial" in welcome:
         return round(base_ms * UNFINISHED)
-    if "whole" in judged:
+    if "whole" in welcome:
         return round(base_ms * COMPLETE)
     return base_ms

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.wiring import open_ports
 from domain.ports import Event, Ports, Task
+from domain.reading import warm_up
 from functions import webhooks
 from functions.admin.app import app as admin
 from functions.analyse import analyse
@@ -30,6 +31,7 @@ def platform(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_ports(settings) as ports:
+            warm_up()
             await seed(ports)
             listen(ports)
             opened.append(ports)

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.moment import Moment
-from domain.plain_words import LONGEST, plain
+from domain.reading.plain import LONGEST, plain
 from domain.reading import completeness, read, read_all, wish
 from schemas.variable import Choice, Variable
 

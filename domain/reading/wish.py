@@ -3,7 +3,7 @@
 import re
 from typing import Literal
 
-from domain.plain_words import plain
+from domain.reading.plain import plain
 
 _PERSON = (
     r"(?:human(?: being)?|person|operator|representative|rep|agent|attendant|receptionist|supervisor|manager|advis[eo]r"

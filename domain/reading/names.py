@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import dropwhile
 
-from domain.plain_words import LONGEST, Finding, chosen, listed, plain
+from domain.reading.plain import LONGEST, Finding, chosen, listed, plain
 from schemas.variable import Variable
 
 _ARTICLES = ("a", "an", "the", "my", "your", "some")

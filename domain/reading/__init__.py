@@ -4,19 +4,20 @@ English only so far. Quick enough for the audio loop, and never raises whatever 
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Literal
 
-from domain.calendar_words import MONTH, dates
-from domain.clock_words import times
 from domain.moment import Moment
-from domain.name_words import choices, is_beginning, name
-from domain.number_words import digits, is_phone_begun, numbers, phones, runs, takes_more
-from domain.plain_words import POLITE_END, Finding, chosen, plain, without
-from domain.wish import wish
-from domain.yes_no_words import yes_or_no
+from domain.reading.calendar import MONTH, dates
+from domain.reading.clock import times
+from domain.reading.names import choices, is_beginning, name
+from domain.reading.numbers import digits, is_phone_begun, numbers, phones, runs, takes_more
+from domain.reading.plain import POLITE_END, Finding, chosen, plain, without
+from domain.reading.wish import wish
+from domain.reading.yes_no import yes_or_no
 from schemas.variable import Kind, Value, Variable
 
-__all__ = ["completeness", "read", "read_all", "wish"]
+__all__ = ["completeness", "read", "read_all", "warm_up", "wish"]
 
 _FIND: Mapping[Kind, Callable[[Variable, str, Moment], list[Finding]]] = {
     "date": dates,
@@ -35,6 +36,11 @@ def read(variable: Variable, words: str, moment: Moment) -> Value | None:
     """The variable's value in the caller's words; None if they hold none, an impossible one (the thirtieth of
     February), or several that contradict each other."""
     return read_all((variable,), words, moment).get(variable.name)
+
+
+def warm_up() -> None:
+    """Reads a date once: the first one in a process takes some 150 ms, which no caller should wait for."""
+    read(_SELF_EVIDENT["date"], "november first", Moment(datetime(2026, 1, 1, tzinfo=UTC)))
 
 
 def read_all(variables: Sequence[Variable], words: str, moment: Moment) -> dict[str, Value]:

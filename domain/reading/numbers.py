@@ -7,7 +7,7 @@ import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
 from domain.moment import Moment
-from domain.plain_words import Finding
+from domain.reading.plain import Finding
 from schemas.variable import Variable
 
 _NUMBER = re.compile(

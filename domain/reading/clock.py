@@ -6,7 +6,7 @@ latest; then a part of the day named elsewhere ("this evening at 8"); then the b
 import re
 
 from domain.moment import Moment
-from domain.plain_words import Finding, without
+from domain.reading.plain import Finding, without
 from schemas.variable import Variable
 
 _BUSINESS_DAY = ("07:00", "18:59")

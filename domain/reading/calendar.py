@@ -11,7 +11,7 @@ from functools import lru_cache
 import dateparser
 
 from domain.moment import Moment
-from domain.plain_words import Finding
+from domain.reading.plain import Finding
 from schemas.variable import Variable
 
 MONTH = (

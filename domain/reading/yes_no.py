@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import product
 
-from domain.plain_words import POLITE_END, Finding, listed
+from domain.reading.plain import POLITE_END, Finding, listed
 
 _FINE = ("right", "correct", "fine", "good", "great", "okay", "ok", "perfect", "true", "all right", "lovely")
 _THAT_IS = ("that's", "that is", "it's", "it is", "this is", "that would be", "that'd be", "that'll be", "it would be")
