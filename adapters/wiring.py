@@ -101,7 +101,7 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             telephony=TwilioTelephony(settings.twilio_auth_token),
             streams=TwilioStreams(settings.twilio_account_sid),
             speech=await _speech(settings, stack),
-            brain=_brain(settings),
+            brain=await _brain(settings, stack),
             voice=await _voice(settings, stack),
             tools=BuiltinTools(documents, clock),
             detector=WebrtcDetector,
@@ -129,7 +129,7 @@ async def _speech(settings: Settings, stack: AsyncExitStack) -> Speech:
     return await stack.enter_async_context(PocketsphinxSpeech(settings.speech_workers))
 
 
-def _brain(settings: Settings) -> Brain:
+async def _brain(settings: Settings, stack: AsyncExitStack) -> Brain:
     match settings.brain:
         case "paced":
             from adapters.paced_brain import PacedBrain
@@ -138,7 +138,7 @@ def _brain(settings: Settings) -> Brain:
         case "gemini":
             from adapters.gemini_brain import GeminiBrain
 
-            return GeminiBrain(settings.gemini_api_key)
+            return await stack.enter_async_context(GeminiBrain(settings.gemini_api_key))
         case "offline":
             from adapters.offline_brain import OfflineBrain
 

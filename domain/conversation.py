@@ -135,7 +135,7 @@ class Conversation:
         for signal in journal:
             self.step(signal)
 
-    # --- which signals leave the floor where it is ------------------------------------------------------------------
+    # --- which signals leave the floor where it is ---
 
     def _held(self, signal: s.Signal) -> bool:
         state = self.state
@@ -152,7 +152,7 @@ class Conversation:
                 return expected.get(state.phase) != what
         return False
 
-    # --- what follows ------------------------------------------------------------------------------------------------
+    # --- what follows ---
 
     def _follow(self, signal: s.Signal, before: Phase) -> None:
         state = self.state
@@ -343,7 +343,7 @@ class Conversation:
         else:
             self._close()
 
-    # --- the reply -------------------------------------------------------------------------------------------------
+    # --- the reply ---
 
     def _begin_reply(self) -> None:
         state = self.state
@@ -552,7 +552,7 @@ class Conversation:
         else:
             self._leave(Ending(do="hang_up", outcome=outcome))
 
-    # --- playback ----------------------------------------------------------------------------------------------------
+    # --- playback ---
 
     def _sent(self, signal: s.Sent) -> None:
         if self._turn.agent_at_ms is None:
@@ -597,7 +597,7 @@ class Conversation:
             self.state.remarks.append(Remark(role="agent", text=text))
             self.state.turn = self._turn.model_copy(update={"agent": f"{self._turn.agent} {text}".strip()})
 
-    # --- time running out --------------------------------------------------------------------------------------------
+    # --- time running out ---
 
     def _overdue(self, signal: s.Overdue, before: Phase) -> None:
         state = self.state
@@ -625,7 +625,7 @@ class Conversation:
                     self._say(phrases.filler if first else phrases.apology)
                     self._do(a.Watch("reply", patience.apology_ms if first else patience.give_up_ms))
 
-    # --- small things -------------------------------------------------------------------------------------------------
+    # --- small things ---
 
     def _do(self, *acts: a.Act) -> None:
         self._acts += acts

@@ -171,7 +171,7 @@ class Walk:
         edge = _event(self.nodes[state.node], "failed")
         return self._enter(edge.to, state, moment) if edge else None
 
-    # --- inside -------------------------------------------------------------------------------------------------
+    # --- inside ---
 
     def _enter(self, id: str, state: FlowState, moment: Moment) -> Step:
         """Walks from node to node, gathering what is said, until the world is needed."""

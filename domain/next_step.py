@@ -1,4 +1,4 @@
-"""What to tell the carrier when a stream or a transfer has ended: a small table over what is stored and what it says."""
+"""What to tell the carrier when a stream or a transfer has ended: a small table."""
 
 from dataclasses import dataclass
 

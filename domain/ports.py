@@ -22,7 +22,7 @@ class Unavailable(Exception):
     """A provider refused, failed or took too long. The message is one sentence, safe to log."""
 
 
-# --- Speech: sound → words ---------------------------------------------------------------------------------------
+# --- Speech: sound → words ---
 
 
 class SpeechBegins:
@@ -62,7 +62,7 @@ class Speech(Protocol):
         ...
 
 
-# --- Voice: words → sound ----------------------------------------------------------------------------------------
+# --- Voice: words → sound ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Voice(Protocol):
         ...
 
 
-# --- Brain: prompt → words and tool requests -----------------------------------------------------------------------
+# --- Brain: prompt → words and tool requests ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class Brain(Protocol):
         ...
 
 
-# --- Line: live media ----------------------------------------------------------------------------------------------
+# --- Line: live media ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class Detector(Protocol):
         ...
 
 
-# --- Telephony: the carrier's webhooks -----------------------------------------------------------------------------
+# --- Telephony: the carrier's webhooks ---
 
 
 class Telephony(Protocol):
@@ -231,7 +231,7 @@ class Telephony(Protocol):
         ...
 
 
-# --- Documents, Bus, Queue: what is kept, told and postponed ---------------------------------------------------------
+# --- Documents, Bus, Queue: what is kept, told and postponed ---
 
 Document = dict[str, Any]
 """JSON values only."""
@@ -363,7 +363,7 @@ class Queue(Protocol):
     def serve(self, kind: str, work: Callable[[Task], Awaitable[None]]) -> None: ...
 
 
-# --- Tools, Clock ----------------------------------------------------------------------------------------------------
+# --- Tools, Clock ---
 
 
 class Tools(Protocol):

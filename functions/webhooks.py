@@ -121,7 +121,7 @@ class Webhooks:
             await end(ports, sid, _text(form, "CallStatus"))
         return Response(status_code=204)
 
-    # --- the pieces ----------------------------------------------------------------------------------------------------
+    # --- the pieces ---
 
     async def _signed(self, ports: Ports, request: Request) -> FormData | Response:
         """The form, or the refusal of a request that Twilio didn't sign."""

@@ -47,7 +47,7 @@ class MediaService:
         self._get_ports = get_ports
         self._live = Live()
 
-    # --- a call --------------------------------------------------------------------------------------------------------
+    # --- a call ---
 
     async def stream(self, socket: WebSocket) -> None:
         """`/twilio-stream`: a signed handshake, a ticket, and then the call. Cancelling ends the line; the
@@ -161,7 +161,7 @@ class MediaService:
         except Unavailable as problem:
             log.error("outcome_not_stored", why=str(problem))
 
-    # --- health and live figures -----------------------------------------------------------------------------------------
+    # --- health and live figures ---
 
     async def health(self, request: Request) -> Response:
         """200 while this process serves."""

@@ -111,7 +111,7 @@ class Call:
                 self.outcome.act = act
                 self._inbox.put_nowait(None)
 
-    # --- what runs alongside -----------------------------------------------------------------------------------------
+    # --- what runs alongside ---
 
     async def _hear(self) -> None:
         """The line's events, until it ends."""
@@ -163,7 +163,7 @@ class Call:
             return
         self._emit(await run_tool(self.ports.tools, self.conversation.organisation, act))
 
-    # --- small things --------------------------------------------------------------------------------------------------
+    # --- small things ---
 
     def _emit(self, signal: Signal) -> None:
         """Puts a signal in the inbox; its time counts from now."""

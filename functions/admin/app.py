@@ -161,7 +161,7 @@ def _listing(page: Page, kind: type[T]) -> Listing[T]:
     return Listing(data=data, has_more=page.next_cursor is not None, next_cursor=page.next_cursor)
 
 
-# --- errors ----------------------------------------------------------------------------------------------------------
+# --- errors ---
 
 
 async def _problem(request: Request, problem: Exception) -> JSONResponse:

@@ -300,7 +300,7 @@ def test_nobody_answers_the_transfer_and_the_flow_goes_on() -> None:
     assert lab.dialogue().endswith("I'm sorry, nobody is free right now. Please call again later. Goodbye.")
 
 
-# --- the journal is the truth ------------------------------------------------------------------------------------------
+# --- the journal is the truth ---
 
 
 def folded(lab: Lab) -> dict[str, Any]:

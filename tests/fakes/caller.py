@@ -61,7 +61,7 @@ class Caller:
         self.closed = False
         self._feed = asyncio.get_running_loop().create_task(self._frames())
 
-    # --- what the story does ------------------------------------------------------------------------------------------
+    # --- what the story does ---
 
     async def says(self, text: str, ms: int = 1000) -> None:
         """Speaks for that long; it is understood as the text."""
@@ -105,7 +105,7 @@ class Caller:
             self._saying = max(0, self._saying - 1)
             await asyncio.sleep(0.02)
 
-    # --- the Line -------------------------------------------------------------------------------------------------------
+    # --- the Line ---
 
     async def events(self) -> AsyncIterator[LineEvent]:
         while (event := await self._events.get()) is not None:

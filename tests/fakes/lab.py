@@ -112,7 +112,7 @@ class Lab:
         await asyncio.sleep(60)  # the caller waits for the agent to end the call
         caller.hangs_up()
 
-    # --- what came of it ----------------------------------------------------------------------------------------------
+    # --- what came of it ---
 
     def turns(self) -> list[Turn]:
         """As they are stored."""

@@ -1,0 +1,72 @@
+"""The ear: audio in pieces of any size, counted by its frames."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.ports import SPEECH_BEGINS, SPEECH_ENDS
+from media_service.ear import LONGEST_SPEECH_MS, Ear
+from schemas.agent import Listening
+from schemas.signals import Settled, SpeechBegan, SpeechEnded
+from schemas.variable import Expectation
+from tests.fakes.caller import LOUD, QUIET, PaperDetector
+
+LISTENING = Listening(minimum_speech_ms=100)
+
+
+def ear() -> Ear:
+    return Ear(LISTENING, PaperDetector(), "en-US")
+
+
+def kinds(signals: list[Any]) -> list[type]:
+    return [type(signal) for signal in signals]
+
+
+def test_speech_begins_ends_and_settles() -> None:
+    mine = ear()
+    assert kinds(mine.hear(LOUD * 10)) == [SpeechBegan]
+    assert kinds(mine.hear(QUIET * 7)) == []
+    [ended] = mine.hear(QUIET)
+    assert isinstance(ended, SpeechEnded)
+    assert ended.silence == 160
+    mine.settle_after(300)
+    assert kinds(mine.hear(QUIET * 6)) == []
+    assert kinds(mine.hear(QUIET)) == [Settled]
+    assert kinds(mine.hear(QUIET * 100)) == []
+
+
+def test_speech_that_resumes_does_not_settle() -> None:
+    mine = ear()
+    mine.hear(LOUD * 10 + QUIET * 8)
+    mine.settle_after(300)
+    assert kinds(mine.hear(LOUD * 10 + QUIET * 7)) == [SpeechBegan]
+
+
+def test_whoever_talks_for_ever_is_taken_to_have_said_something() -> None:
+    mine = ear()
+    assert kinds(mine.hear(LOUD * (LONGEST_SPEECH_MS // 20 + 10)))[:2] == [SpeechBegan, SpeechEnded]
+
+
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=60))
+def test_the_size_of_the_pieces_does_not_matter(sizes: list[int]) -> None:
+    sound = (QUIET * 5 + LOUD * 12 + QUIET * 20) * 3
+    whole, pieces = ear(), ear()
+    expected = whole.hear(sound)
+    heard: list[Any] = []
+    at = 0
+    while at < len(sound):
+        size = sizes[at % len(sizes)]
+        heard += pieces.hear(sound[at : at + size])
+        at += size
+    assert heard == expected
+
+
+def test_the_recogniser_gets_all_sound_in_order_and_what_the_vad_thinks() -> None:
+    mine = ear()
+    mine.hear(QUIET * 5 + LOUD * 10 + QUIET * 8)
+    mine.expect(Expectation())
+    items = list(mine._sound)
+    marks = [item for item in items if not isinstance(item, bytes)]
+    assert marks == [SPEECH_BEGINS, SPEECH_ENDS, Expectation()]
+    assert b"".join(item for item in items if isinstance(item, bytes)) == QUIET * 5 + LOUD * 10 + QUIET * 8
