@@ -16,7 +16,7 @@ from adapters.twilio_line import TwilioStreams
 from adapters.twilio_telephony import TwilioTelephony
 from adapters.webrtc_vad import WebrtcDetector
 from domain.ports import Brain, Ports, Speech, Voice
-from schemas.settings import Settings
+from schemas.settings import Paced, Settings
 
 
 class BadSettings(Exception):
@@ -35,6 +35,7 @@ VARIABLES = {
     "speech": "OFFHOOK_SPEECH",
     "voice": "OFFHOOK_VOICE",
     "brain": "OFFHOOK_BRAIN",
+    "paced": "OFFHOOK_PACED",
     "documents": "OFFHOOK_DOCUMENTS",
     "bus": "OFFHOOK_BUS",
     "queue": "OFFHOOK_QUEUE",
@@ -51,6 +52,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     if "gemini_api_key" in given:
         given.setdefault("brain", "gemini")
     try:
+        if "paced" in given:
+            given["paced"] = Paced.model_validate_json(given["paced"])
         for secret in ("ticket_secret", "owner_key"):
             if secret not in given and not production:
                 given[secret] = _kept(home / secret)
@@ -123,7 +126,7 @@ async def _speech(settings: Settings, stack: AsyncExitStack) -> Speech:
     if settings.speech == "paced":
         from adapters.paced_speech import PacedSpeech
 
-        return PacedSpeech()
+        return PacedSpeech(settings.paced.caller_words)
     from adapters.pocketsphinx_speech import PocketsphinxSpeech
 
     return await stack.enter_async_context(PocketsphinxSpeech(settings.speech_workers))
@@ -134,7 +137,7 @@ async def _brain(settings: Settings, stack: AsyncExitStack) -> Brain:
         case "paced":
             from adapters.paced_brain import PacedBrain
 
-            return PacedBrain()
+            return PacedBrain(settings.paced.first_word_ms, settings.paced.word_ms)
         case "gemini":
             from adapters.gemini_brain import GeminiBrain
 
@@ -149,7 +152,7 @@ async def _voice(settings: Settings, stack: AsyncExitStack) -> Voice:
     if settings.voice == "paced":
         from adapters.paced_voice import PacedVoice
 
-        return PacedVoice()
+        return PacedVoice(settings.paced.first_audio_ms, settings.paced.spoken_word_ms)
     from adapters.espeak_voice import EspeakVoice
 
     return EspeakVoice()

@@ -10,6 +10,7 @@ import typer
 import uvicorn
 from rich.console import Console
 from rich.table import Table
+from starlette.types import ASGIApp
 
 from adapters.wiring import BadSettings, open_ports, read_settings
 from functions.chat import chat_with
@@ -23,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="AI phone age
 app.command()(call)
 console = Console()
 
-LARGEST_FRAME = 1024 * 1024
+LARGEST_MESSAGE = 1024 * 1024
 """Bytes of a WebSocket message above which the connection is closed; smaller oversized ones are ignored."""
 
 
@@ -73,18 +74,24 @@ def up(
         "  .venv/bin/offhook doctor              what runs embedded, and how to add the rest\n",
         highlight=False,
     )
-    uvicorn.run(
-        platform(settings),
+    server(platform(settings), settings, host, log_level).run()
+
+
+def server(app: ASGIApp, settings: Settings, host: str = "127.0.0.1", log_level: str = "warning") -> uvicorn.Server:
+    """The one server of both the platform and its tests."""
+    config = uvicorn.Config(
+        app,
         host=host,
         port=settings.port,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         ws="websockets-sansio",
-        ws_max_size=LARGEST_FRAME,
+        ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,
         log_level=log_level,
         access_log=log_level == "debug",
         timeout_graceful_shutdown=5,
     )
+    return uvicorn.Server(config)
 
 
 @app.command()
@@ -108,7 +115,9 @@ async def _chat(settings: Settings, agent: str) -> None:
             for sentence in said:
                 console.print(f"[bold cyan]agent[/bold cyan]  {sentence}", highlight=False)
             if talk.outcome is not None:
-                console.print(f"[dim]{talk.outcome}[/dim]", highlight=False)
+                number = getattr(talk.outcome, "number", "")
+                ended = f"puts the caller through to {number}" if number else f"hangs up: {talk.outcome.outcome}"
+                console.print(f"[dim]The agent {ended}.[/dim]", highlight=False)
                 return
             try:
                 line = await asyncio.to_thread(input, "you    ")

@@ -11,6 +11,21 @@ DEVELOPMENT_AUTH_TOKEN = "offhook-development-token"
 """What the simulated carrier signs with. Production refuses to start on it."""
 
 
+class Paced(Model):
+    """How fast the paced stand-ins are, in ms."""
+
+    caller_words: str = "I would like to book an appointment please"
+    """What paced speech understands, whatever is said."""
+    first_word_ms: int = Field(default=300, ge=0)
+    """From the question to the model's first word."""
+    word_ms: int = Field(default=20, ge=0)
+    """From word to word."""
+    first_audio_ms: int = Field(default=100, ge=0)
+    """From a sentence to its first audio."""
+    spoken_word_ms: int = Field(default=300, ge=1)
+    """How long a word is heard."""
+
+
 class Settings(Model):
     """Every setting; the environment variable is named with each."""
 
@@ -40,6 +55,8 @@ class Settings(Model):
     """OFFHOOK_VOICE."""
     brain: Literal["offline", "gemini", "paced"] = "offline"
     """OFFHOOK_BRAIN; gemini by default when GEMINI_API_KEY is set."""
+    paced: Paced = Paced()
+    """OFFHOOK_PACED: as JSON, such as {"first_word_ms": 500}."""
     documents: Literal["sqlite"] = "sqlite"
     """OFFHOOK_DOCUMENTS."""
     bus: Literal["sqlite"] = "sqlite"

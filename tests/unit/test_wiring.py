@@ -38,6 +38,12 @@ def test_a_gemini_key_brings_the_brain(tmp_path: Path) -> None:
     assert settings(tmp_path, GEMINI_API_KEY="k", OFFHOOK_BRAIN="offline").brain == "offline"
 
 
+def test_the_stand_ins_pace_is_settable(tmp_path: Path) -> None:
+    assert settings(tmp_path, OFFHOOK_PACED='{"first_word_ms": 500}').paced.first_word_ms == 500
+    with pytest.raises(BadSettings, match="first_wrd_ms"):
+        settings(tmp_path, OFFHOOK_PACED='{"first_wrd_ms": 500}')
+
+
 def test_the_media_address_follows_the_public_one(tmp_path: Path) -> None:
     there = settings(tmp_path, PUBLIC_URL="https://phone.example.com/")
     assert there.public_urls == ("https://phone.example.com",)
