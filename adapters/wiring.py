@@ -158,6 +158,7 @@ async def _voice(settings: Settings, stack: AsyncExitStack) -> Voice:
     return EspeakVoice()
 
 
+_for_good = AsyncExitStack()
 _shared: asyncio.Future[Ports] | None = None
 
 
@@ -165,5 +166,5 @@ async def shared_ports() -> Ports:
     """This process's ports, opened at the first call and for good: a function has no end of its own."""
     global _shared
     if _shared is None:
-        _shared = asyncio.ensure_future(open_ports(read_settings()).__aenter__())
+        _shared = asyncio.ensure_future(_for_good.enter_async_context(open_ports(read_settings())))
     return await asyncio.shield(_shared)

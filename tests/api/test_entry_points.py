@@ -1,0 +1,69 @@
+"""The functions as Google Cloud runs them: under functions-framework, each in a process of its own."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+from twilio.request_validator import RequestValidator
+
+from schemas.settings import DEVELOPMENT_AUTH_TOKEN
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@contextmanager
+def function(target: str, home: Path) -> Iterator[str]:
+    """Its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        "PATH": str(Path(sys.executable).parent),
+        "OFFHOOK_HOME": str(home),
+        "OFFHOOK_SPEECH": "paced",
+        "OFFHOOK_VOICE": "paced",
+        "OFFHOOK_OWNER_KEY": "owner",
+        "PUBLIC_URL": url,
+        "HOST": "127.0.0.1",
+    }
+    command = [sys.executable, "-m", "functions_framework", "--target", target, "--source", "functions/main.py"]
+    with subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            for _ in range(300):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            yield url
+        finally:
+            process.terminate()
+
+
+def test_the_webhooks_answer_under_functions_framework(tmp_path: Path) -> None:
+    form = {"CallSid": "CA" + "1" * 32, "From": "+15005550100", "To": "+15005559999"}
+    with function("twilio", tmp_path) as url:
+        unsigned = httpx2.post(f"{url}/twilio/voice", data=form, timeout=30)
+        assert unsigned.status_code == 403
+        signature = RequestValidator(DEVELOPMENT_AUTH_TOKEN).compute_signature(f"{url}/twilio/voice", form)
+        signed = httpx2.post(f"{url}/twilio/voice", data=form, headers={"X-Twilio-Signature": signature}, timeout=30)
+        assert signed.status_code == 200
+        assert "not in service" in signed.text
+        assert httpx2.get(f"{url}/twilio/voice", timeout=30).status_code == 405
+        assert httpx2.get(f"{url}/elsewhere", timeout=30).status_code == 404
+
+
+def test_the_admin_api_answers_under_functions_framework(tmp_path: Path) -> None:
+    with function("admin_api", tmp_path) as url:
+        assert httpx2.get(f"{url}/api/v1/conversations", timeout=30).status_code == 401
+        assert httpx2.get(f"{url}/api/v1/openapi.json", timeout=30).status_code == 200
