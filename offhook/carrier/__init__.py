@@ -1,0 +1,1 @@
+"""The far side of a phone call: a telephone company that speaks Twilio's protocols, strictly and from outside."""
