@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket
 
 from domain import acts as a
 from domain.conversation import Conversation
+from domain.phrases import PhraseBook
 from domain.ports import BadStart, Ports, Stream, Transaction, Unavailable
 from domain.ticket import Ticket, open_ticket
 from media_service.call import Call, Outcome
@@ -46,6 +47,7 @@ class MediaService:
     def __init__(self, get_ports: GetPorts) -> None:
         self._get_ports = get_ports
         self._live = Live()
+        self._phrases = PhraseBook()
 
     # --- a call ---
 
@@ -118,7 +120,7 @@ class MediaService:
         at = round((now - stored.started_at).total_seconds() * 1000)
         caller = entry.caller if entry.caller.startswith("+") else ""
         opened = Opened(at=at, now=now, caller=caller, dial_status=entry.dial_status)
-        return Call(conversation, stream.line, ports, opened, number)
+        return Call(conversation, stream.line, ports, opened, number, self._phrases)
 
     async def _hold(self, ports: Ports, call: Call, stream: Stream) -> None:
         """Runs the call, and stores what it came to before the line is closed, since the carrier asks then."""

@@ -10,6 +10,7 @@ import structlog
 
 from domain import acts as a
 from domain.conversation import Conversation
+from domain.phrases import PhraseBook, RememberingVoice
 from domain.ports import Junk, Key, Line, Mark, Ports, Unavailable, VoiceStyle
 from domain.reply import run_tool, think
 from media_service.alongside import alongside
@@ -49,6 +50,7 @@ class Call:
     opened: Opened
     batch: int
     """The number of the journal's next batch."""
+    phrases: PhraseBook
     outcome: Outcome = field(default_factory=Outcome)
 
     def __post_init__(self) -> None:
@@ -57,8 +59,11 @@ class Call:
         self._zero = self._loop.time() - self.opened.at / 1000
         self._inbox = asyncio.Queue[Signal | None]()  # bounded by what a line can send; see MOST_JUNK
         self._ear = Ear(version.listening, self.ports.detector(), version.language)
-        style = VoiceStyle(voice=version.voice, language=version.language, speed=version.speed)
-        self._mouth = Mouth(self.line, self.ports.voice, style, self._start, self._emit, self._gate)
+        self._style = VoiceStyle(voice=version.voice, language=version.language, speed=version.speed)
+        self._phrases = version.phrases.model_dump().values()
+        fixed = {*self._phrases, *self.conversation.walk.fixed_texts}
+        self._voice = RememberingVoice(self.ports.voice, self.phrases, fixed)
+        self._mouth = Mouth(self.line, self._voice, self._style, self._start, self._emit, self._gate)
         self._watchdog = Watchdog(self._mouth.audible_until, lambda watch: self._emit(Overdue(at=0, what=watch.what)))
         self._journal = Journal(self.ports.documents, self.ports.clock, self.conversation, self.batch, self._fenced)
         self._thinking: asyncio.Task[None] | None = None
@@ -66,7 +71,7 @@ class Call:
     async def run(self) -> Outcome:
         """Holds the conversation until its line ends. Cancelling ends the line and stores what happened."""
         try:
-            async with self._journal, alongside(self._hear(), self._transcribe()) as tasks:
+            async with self._journal, alongside(self._hear(), self._transcribe(), self._learn_phrases()) as tasks:
                 self._tasks = tasks
                 self._inbox.put_nowait(self.opened)
                 async for signal in self._signals():
@@ -151,6 +156,13 @@ class Call:
                     self._emit(Deaf(at=0, why=str(problem)))
                     return
             await asyncio.sleep(HEAR_AGAIN_S)
+
+    async def _learn_phrases(self) -> None:
+        """The sentences for bad moments, so that they don't need the voice then."""
+        try:
+            await self._voice.learn(self._phrases, self._style)
+        except Unavailable as problem:
+            log.warning("phrases_not_learnt", conversation=self.conversation.id, why=str(problem))
 
     async def _think(self, act: a.Think) -> None:
         async with aclosing(think(self.ports.brain, act)) as signals:  # type: ignore[type-var]

@@ -8,6 +8,7 @@ from typing import Any
 from adapters.offline_brain import OfflineBrain
 from adapters.paced_voice import PacedVoice
 from domain.conversation import Conversation
+from domain.phrases import PhraseBook
 from domain.ports import Brain, Ports, Voice
 from media_service.call import Call, Outcome
 from media_service.journal import path_of, read
@@ -94,7 +95,7 @@ class Lab:
         at = round((now - NOW).total_seconds() * 1000)
         opened = Opened(at=at, now=now, caller="+15005550100", dial_status=dial_status)
         caller = self.caller(self.speech)
-        call = Call(conversation, caller, ports, opened, number)
+        call = Call(conversation, caller, ports, opened, number, PhraseBook())
         telling = asyncio.ensure_future(self._tell(story, caller))
         try:
             self.outcomes.append(await call.run())

@@ -1,0 +1,86 @@
+"""A voice that remembers how fixed phrases sound: greeting, fillers, apologies. Itself a Voice."""
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Collection
+from contextlib import aclosing
+
+from domain.mulaw import silence
+from domain.ports import Spoken, Voice, VoiceStyle
+
+PAUSE_MS = 150
+"""Between a remembered sentence and the next."""
+MOST_BYTES = 32 * 1024 * 1024
+"""Some 70 minutes of phrases."""
+
+
+class PhraseBook:
+    """The sound of phrases, shared by a process's calls; those not used for longest are forgotten."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._sounds = OrderedDict[tuple[str, VoiceStyle], bytes]()
+
+    def find(self, text: str, style: VoiceStyle) -> bytes | None:
+        """Its sound, if it is remembered."""
+        if (sound := self._sounds.get((text, style))) is not None:
+            self._sounds.move_to_end((text, style))
+        return sound
+
+    def keep(self, text: str, style: VoiceStyle, sound: bytes) -> None:
+        """Remembers it."""
+        self._bytes += len(sound) - len(self._sounds.pop((text, style), b""))
+        self._sounds[text, style] = sound
+        while self._bytes > self._most_bytes:
+            _, forgotten = self._sounds.popitem(last=False)
+            self._bytes -= len(forgotten)
+
+
+class RememberingVoice:
+    """Speaks `fixed` texts from the book, and everything from the first other sentence on with the voice itself."""
+
+    def __init__(self, voice: Voice, book: PhraseBook, fixed: Collection[str]) -> None:
+        self._voice, self._book, self._fixed = voice, book, fixed
+
+    async def speak(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
+        """See `domain.ports.Voice`."""
+        first = True
+        async for sentence in text:
+            if not first:
+                yield silence(PAUSE_MS)
+            first = False
+            if sentence not in self._fixed:
+                async with aclosing(self._voice.speak(_with_first(sentence, text), style)) as spoken:  # type: ignore[type-var]
+                    async for piece in spoken:
+                        yield piece
+                return
+            if (sound := self._book.find(sentence, style)) is not None:
+                yield sound
+            else:
+                pieces: list[bytes] = []
+                async with aclosing(self._voice.speak(_only(sentence), style)) as spoken:  # type: ignore[type-var]
+                    async for piece in spoken:
+                        if isinstance(piece, bytes):
+                            pieces.append(piece)
+                            yield piece
+                self._book.keep(sentence, style, b"".join(pieces))
+            yield Spoken(sentence)
+
+    async def learn(self, texts: Collection[str], style: VoiceStyle) -> None:
+        """Remembers those of the fixed texts that it doesn't yet. Raises Unavailable. Cancelling keeps what was
+        learnt."""
+        for text in texts:
+            if self._book.find(text, style) is None:
+                async with aclosing(self.speak(_only(text), style)) as spoken:  # type: ignore[type-var]
+                    async for _ in spoken:
+                        pass
+
+
+async def _only(sentence: str) -> AsyncIterator[str]:
+    yield sentence
+
+
+async def _with_first(sentence: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield sentence
+    async for following in rest:
+        yield following
