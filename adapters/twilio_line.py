@@ -3,6 +3,7 @@
 import asyncio
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -121,10 +122,8 @@ class TwilioLine:
         """Twilio asks `<Connect action>` next."""
         if self._open:
             self._open = False
-            try:
+            with suppress(RuntimeError, WebSocketDisconnect):  # it went first
                 await self._socket.close(1000)
-            except (RuntimeError, WebSocketDisconnect):
-                pass  # it went first
 
     async def _send(self, message: str) -> None:
         """A line that went meanwhile takes nothing more; `events` ends then."""

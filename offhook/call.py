@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from offhook.carrier import tape
-from offhook.carrier.carrier import ACCOUNT_SID, AUTH_TOKEN, Call, Carrier, Human, Note, Unreachable
+from offhook.carrier.call import Call, Human, Note, Unreachable
+from offhook.carrier.carrier import ACCOUNT_SID, AUTH_TOKEN, Carrier
 from offhook.carrier.recordings import Voice
 from offhook.carrier.records import Message, NoRecords, Records
 from offhook.carrier.report import Report

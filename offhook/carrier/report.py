@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from offhook.carrier.carrier import Call
+from offhook.carrier.call import Call
 from offhook.carrier.records import Conversation, Message, Turn, Waterfall
 from offhook.carrier.script import Script
 from offhook.carrier.timing import Exchange, exchanges

@@ -88,6 +88,10 @@ class Webhooks:
     async def __aexit__(self, *_: object) -> None:
         await self._http.close()
 
+    def sign(self, url: str, form: Mapping[str, str] | None = None) -> str:
+        """The account's signature."""
+        return sign(self._auth_token, url, form)
+
     async def ask(
         self, url: str, form: Mapping[str, str], method: str = "POST", signature: str | None = None
     ) -> tuple[Answer, int]:
@@ -98,7 +102,7 @@ class Webhooks:
             address += ("&" if "?" in address else "?") + urlencode(form)
             form = {}
         headers = {
-            "X-Twilio-Signature": sign(self._auth_token, address, form) if signature is None else signature,
+            "X-Twilio-Signature": self.sign(address, form) if signature is None else signature,
             "I-Twilio-Idempotency-Token": str(uuid.uuid4()),
         }
         overrides = Overrides.parse(fragment)

@@ -10,7 +10,8 @@ import pytest
 from starlette.responses import Response
 
 from domain.mulaw import SILENCE
-from offhook.carrier.carrier import Call, Carrier, Forgery, Human, Unreachable
+from offhook.carrier.call import Call, Forgery, Human, Unreachable
+from offhook.carrier.carrier import Carrier
 from offhook.carrier.handset import Handset
 from offhook.carrier.stream import open_stream
 from tests.fakes.tiny_agent import Line, TinyAgent, hang_up_at_once, tone
@@ -196,7 +197,7 @@ def test_keys_are_gathered_until_there_are_enough_or_the_last_one_was_pressed() 
 
     async def caller(phone: Handset) -> None:
         for keys in ("12", "3#"):
-            while phone.far is None:  # noqa: ASYNC110 — until the next <Gather>
+            while phone.far is None:
                 await asyncio.sleep(0.01)
             await phone.press(keys)
 

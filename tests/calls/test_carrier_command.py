@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from domain.mulaw import SILENCE
 from offhook.call import call, run, save
-from offhook.carrier.carrier import Unreachable
+from offhook.carrier.call import Unreachable
 from offhook.carrier.report import Report
 from offhook.carrier.script import Script, parse
 from tests.fakes.tiny_agent import Line, TinyAgent, tone

@@ -23,7 +23,7 @@ KEY = "AIza-the-secret-key"
 UNSIGNED = b"skip_thought_signature_validator"
 """Stands, by Google's own documentation, for the signature of a call that the model didn't make."""
 
-# --- What an answer is made of. One that ends with neither a Finish nor a fault is finished with STOP. ----------------
+# --- What an answer is made of. One that ends with neither a Finish nor a fault is finished with STOP. ---
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class GeminiServer:
             yield part
 
 
-# --- What Gemini would refuse --------------------------------------------------------------------------------------
+# --- What Gemini would refuse ---
 
 FIELDS = {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "safetySettings", "cachedContent"}
 
@@ -300,7 +300,7 @@ def _calls(content: Json) -> list[Json]:
     return [part["functionCall"] for part in content["parts"] if "functionCall" in part]
 
 
-# --- The wire ------------------------------------------------------------------------------------------------------
+# --- The wire ---
 
 
 def _chunk(parts: list[Json], reason: str = "") -> Json:

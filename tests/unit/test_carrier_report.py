@@ -4,7 +4,8 @@ import asyncio
 import json
 from typing import Any
 
-from offhook.carrier.carrier import Call, Carrier, Forgery, Human, Note
+from offhook.carrier.call import Call, Forgery, Human, Note
+from offhook.carrier.carrier import Carrier
 from offhook.carrier.handset import Passage, Utterance
 from offhook.carrier.records import Conversation, Message, Turn, Waterfall
 from offhook.carrier.report import Report
@@ -16,7 +17,9 @@ def over(**changes: Any) -> Call:
     """A call in which "next tuesday" was said from 4 to 5 s, and answered at 5.6 s."""
 
     async def make() -> Call:
-        return Call(Carrier("http://h"), "+15005550001", "+1", Human(), Forgery(), None, lambda call, note: None)
+        return Call(
+            Carrier("http://h").account, "+15005550001", "+1", Human(), Forgery(), None, lambda call, note: None
+        )
 
     call = asyncio.run(make())
     call.phone.said.append(Utterance("next tuesday", 4000, 5000))

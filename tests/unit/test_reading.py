@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.moment import Moment
-from domain.reading.plain import LONGEST, plain
 from domain.reading import completeness, read, read_all, wish
+from domain.reading.plain import LONGEST, plain
 from schemas.variable import Choice, Variable
 
 TABLE: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("reading.yaml").read_text(encoding="utf-8"))
