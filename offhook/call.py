@@ -16,10 +16,11 @@ from offhook.carrier import tape
 from offhook.carrier.call import Call, Human, Note, Unreachable
 from offhook.carrier.carrier import ACCOUNT_SID, AUTH_TOKEN, Carrier
 from offhook.carrier.recordings import Voice
-from offhook.carrier.records import Message, NoRecords, Records
+from offhook.carrier.records import NoRecords, Records
 from offhook.carrier.report import Report
 from offhook.carrier.script import BadScript, Script, load
 from offhook.carrier.scripted import ScriptedCaller
+from schemas.conversation import Message
 
 POLL_S = 0.3
 NO_KEY = "there is no owner key: set OFFHOOK_OWNER_KEY, or run this where `make run` keeps its data"
@@ -74,8 +75,8 @@ class _Minutes:
     records: Records | None
     tell: Tell
     booked_before: int = 0
-    told: int = 0
-    """How many of the agent's messages were told."""
+    told: list[str] = field(default_factory=list)
+    """The agent's messages, as far as they were told."""
     unread: str = NO_KEY
     call: asyncio.Future[Call] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -100,7 +101,7 @@ class _Minutes:
             await asyncio.sleep(POLL_S)
             try:
                 id = id or await self.records.find(call.sid)
-                self._tell(await self.records.messages(id) if id else [])
+                self._tell(await self.records.messages(id) if id else [], call)
             except NoRecords:
                 continue
 
@@ -113,18 +114,23 @@ class _Minutes:
                 raise NoRecords("the platform has no conversation for this call")
             conversation = await self.records.ended(id)
             messages = await self.records.messages(id)
-            self._tell(messages)
+            self._tell(messages, call)
             booked = await self.records.appointments() - self.booked_before
         except NoRecords as problem:
             return Report(script, voice, noise, call, missed, unread=str(problem))
         return Report(script, voice, noise, call, missed, conversation, messages, booked)
 
-    def _tell(self, messages: Sequence[Message]) -> None:
-        """The agent's messages that are new."""
+    def _tell(self, messages: Sequence[Message], call: Call) -> None:
+        """The agent's messages that are new, and what was added to the last one: the agent may speak again before the
+        caller does."""
         spoken = [message for message in messages if message.role == "agent"]
-        for message in spoken[self.told :]:
-            self.tell(message.at_ms / 1000, "agent", message.text)
-        self.told = max(self.told, len(spoken))
+        for place, message in enumerate(spoken):
+            if place == len(self.told):
+                self.told.append(message.text)
+                self.tell(message.at_ms / 1000, "agent", message.text)
+            elif message.text != (known := self.told[place]) and message.text.startswith(known):
+                self.told[place] = message.text
+                self.tell(call.now() / 1000, "agent", message.text.removeprefix(known).strip())
 
 
 def save(report: Report, folder: Path) -> Path:

@@ -85,6 +85,12 @@ class Conversation(Model):
     report: Report | None = None
 
 
+class FullConversation(Conversation):
+    """A conversation with its turns, each with its waterfall: what the API tells of one."""
+
+    turns: tuple[Turn, ...] = ()
+
+
 class Message(Model):
     """One side's words, for reading."""
 

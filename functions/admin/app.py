@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from domain.ports import Page, Ports, Unavailable, Where
 from functions.analyse import turns_of
 from schemas.appointment import Appointment
-from schemas.conversation import Conversation, Message, Turn
+from schemas.conversation import Conversation, FullConversation, Message, Turn
 from schemas.ids import new_id
 from schemas.key import Key
 
@@ -27,12 +27,6 @@ class Listing(BaseModel, Generic[T]):
     data: list[T]
     has_more: bool
     next_cursor: str | None = None
-
-
-class WithTurns(Conversation):
-    """A conversation and its turns, each with its waterfall."""
-
-    turns: tuple[Turn, ...] = ()
 
 
 class Problem(Exception):
@@ -101,11 +95,11 @@ async def conversations(
 
 
 @router.get("/conversations/{id}")
-async def conversation(ports: Doors, organisation: Organisation, id: str) -> WithTurns:
+async def conversation(ports: Doors, organisation: Organisation, id: str) -> FullConversation:
     """One conversation with its turns."""
     path, stored = await _find(ports, organisation, id)
     turns = [turn async for turn in turns_of(ports, path)]
-    return WithTurns(**stored.model_dump(), turns=tuple(turns))
+    return FullConversation(**stored.model_dump(), turns=tuple(turns))
 
 
 @router.get("/conversations/{id}/messages")

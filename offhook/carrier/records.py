@@ -1,10 +1,12 @@
 """What the platform wrote down about a call: read over its API, by whoever has a key."""
 
 import asyncio
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 from pydantic import BaseModel, ValidationError
+
+from schemas.conversation import Conversation, FullConversation, Message
 
 MOST_PAGES = 100
 SETTLED_S = 3.0
@@ -13,47 +15,6 @@ SETTLED_S = 3.0
 
 class NoRecords(Exception):
     """The API can't be read. The message is one sentence."""
-
-
-class Message(BaseModel):
-    """One side's words, as the platform understood or spoke them."""
-
-    role: Literal["caller", "agent"]
-    text: str
-    at_ms: int
-    """Since the conversation began."""
-    interrupted: bool = False
-
-
-class Waterfall(BaseModel):
-    """Where the time of one turn went. `speech_end_ms` counts from the conversation's start, the others from there."""
-
-    speech_end_ms: int | None = None
-    final_ms: int | None = None
-    settled_ms: int | None = None
-    reply_ready_ms: int | None = None
-    first_audio_sent_ms: int | None = None
-    first_audio_played_ms: int | None = None
-
-
-class Turn(BaseModel):
-    """What the caller said and what the agent answered."""
-
-    number: int
-    caller: str = ""
-    agent: str = ""
-    node: str = ""
-    interrupted: bool = False
-    waterfall: Waterfall = Waterfall()
-
-
-class Conversation(BaseModel):
-    """One call's record."""
-
-    id: str
-    state: str = ""
-    outcome: str = ""
-    turns: list[Turn] = []
 
 
 class _Page(BaseModel):
@@ -88,11 +49,11 @@ class Records:
         """All that was said so far."""
         return [_read(Message, message) for message in await self._all(f"/conversations/{id}/messages", {})]
 
-    async def ended(self, id: str) -> Conversation:
+    async def ended(self, id: str) -> FullConversation:
         """The conversation, once its end is written down; as it is if that takes too long."""
         deadline = asyncio.get_running_loop().time() + SETTLED_S
         while True:
-            conversation = _read(Conversation, await self._get(f"/conversations/{id}", {}))
+            conversation = _read(FullConversation, await self._get(f"/conversations/{id}", {}))
             if conversation.state != "active" or asyncio.get_running_loop().time() > deadline:
                 return conversation
             await asyncio.sleep(0.1)

@@ -8,9 +8,9 @@ from typing import Any
 from rich.table import Table
 
 from offhook.carrier.call import Call
-from offhook.carrier.records import Conversation, Message, Turn, Waterfall
 from offhook.carrier.script import Script
 from offhook.carrier.timing import Exchange, exchanges
+from schemas.conversation import FullConversation, Message, Turn, Waterfall
 
 SAME_TURN_MS = 1500
 """The platform's and the carrier's idea of when the caller stopped differ by less than this."""
@@ -26,7 +26,7 @@ class Report:
     call: Call
     missed: str
     """Why the script wasn't followed to its end; empty if it was."""
-    conversation: Conversation | None = None
+    conversation: FullConversation | None = None
     """The platform's record; None if it couldn't be read."""
     messages: Sequence[Message] = ()
     booked: int | None = None
@@ -63,8 +63,8 @@ class Report:
         """How long everything took, a row for each thing the caller said. In ms, counted from the caller's last
         speech; the last two columns are the carrier's own measures."""
         table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("the caller said")
-        table.add_column("understood")
+        for name in ("the caller said", "understood"):
+            table.add_column(name, no_wrap=True, overflow="ellipsis")
         for name in ("final", "settled", "ready", "sent", "played", "heard", "cut"):
             table.add_column(name, justify="right")
         for exchange in self.exchanges:

@@ -2,15 +2,16 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from offhook.carrier.call import Call, Forgery, Human, Note
 from offhook.carrier.carrier import Carrier
 from offhook.carrier.handset import Passage, Utterance
-from offhook.carrier.records import Conversation, Message, Turn, Waterfall
 from offhook.carrier.report import Report
 from offhook.carrier.script import parse
 from offhook.carrier.violation import Violation
+from schemas.conversation import FullConversation, Message, Turn, Waterfall
 
 
 def over(**changes: Any) -> Call:
@@ -30,24 +31,31 @@ def over(**changes: Any) -> Call:
     return call
 
 
-CONVERSATION = Conversation(
+CONVERSATION = FullConversation(
     id="cnv_1",
+    organisation="org_1",
+    agent="agt_1",
+    version=1,
+    channel="phone",
+    started_at=datetime(2026, 11, 21, tzinfo=UTC),
     state="ended",
     outcome="booked",
-    turns=[
-        Turn(number=0, agent="What day?", waterfall=Waterfall(first_audio_sent_ms=0)),
+    turns=(
+        Turn(number=0, at_ms=0, node="start", agent="What day?", waterfall=Waterfall(first_audio_sent_ms=0)),
         Turn(
             number=1,
+            at_ms=4000,
+            node="ask",
             caller="Next Tuesday",
             agent="What time?",
             waterfall=Waterfall(speech_end_ms=5050, final_ms=160, first_audio_sent_ms=500),
         ),
-    ],
+    ),
 )
 MESSAGES = [
-    Message(role="agent", text="What day?", at_ms=20),
-    Message(role="caller", text="Next Tuesday", at_ms=4000),
-    Message(role="agent", text="What", at_ms=5550, interrupted=True),
+    Message(role="agent", text="What day?", at_ms=20, turn=0),
+    Message(role="caller", text="Next Tuesday", at_ms=4000, turn=1),
+    Message(role="agent", text="What", at_ms=5550, turn=1, interrupted=True),
 ]
 
 
