@@ -1,8 +1,14 @@
 """The telephone company: it has calls come in to one server, as Twilio would.
 
-async with Carrier("http://127.0.0.1:8080") as carrier:
-    call = await carrier.call("+15005550001", caller=caller)
-assert call.ended == "agent" and not call.violations
+For example, with a caller who is a coroutine (or a `ScriptedCaller`):
+
+    async def caller(phone: Handset) -> None:
+        await phone.listen()
+        await phone.say(recordings.line("next tuesday", "slt"), "next tuesday")
+
+    async with Carrier("http://127.0.0.1:8080") as carrier:
+        call = await carrier.call("+15005550001", caller=caller)
+    assert call.ended == "agent" and not call.violations
 """
 
 from collections.abc import Callable

@@ -52,11 +52,21 @@ class Platform(TinyAgent):
     def _api(self, path: str, query: dict[str, str]) -> Any:
         said = [("agent", "Hello."), ("caller", "yes"), ("agent", "Bye.")]
         messages = [{"role": role, "text": text, "at_ms": at, "turn": at} for at, (role, text) in enumerate(said)]
+        conversation = {
+            "id": "cnv_1",
+            "organisation": "org_1",
+            "agent": "agt_1",
+            "version": 1,
+            "channel": "phone",
+            "started_at": "2026-11-21T12:00:00Z",
+            "state": "ended",
+            "outcome": "done",
+        }
         match path:
             case "/conversations":
-                return {"data": [{"id": "cnv_1", "call_sid": query["call_sid"]}], "has_more": False}
+                return {"data": [{**conversation, "call_sid": query["call_sid"]}], "has_more": False}
             case "/conversations/cnv_1":
-                return {"id": "cnv_1", "state": "ended", "outcome": "done", "turns": [], "variables": {}}
+                return {**conversation, "turns": []}
             case "/conversations/cnv_1/messages" if "cursor" not in query:
                 return {"data": messages[:1], "has_more": True, "next_cursor": "a b"}
             case "/conversations/cnv_1/messages" if query["cursor"] == "a b":
