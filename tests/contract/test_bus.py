@@ -1,0 +1,440 @@
+"""What every bus does. An adapter joins by its line in ADAPTERS."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, closing
+from pathlib import Path
+
+import pytest
+
+from adapters.sqlite_bus import SqliteBus
+from adapters.sqlite_outbox import ATTEMPTS, CONCURRENCY, LEASE_S
+from domain.ports import Bus, Event
+from tests.fakes.hand_set_clock import HandSetClock
+
+
+def sqlite(folder: Path, clock: HandSetClock, grace_s: float) -> SqliteBus:
+    return SqliteBus(folder / "bus.db", clock, poll_s=0.01, grace_s=grace_s)
+
+
+Open = Callable[[Path, HandSetClock, float], AbstractAsyncContextManager[Bus]]
+"""Opens the bus that belongs to a folder; opened again, it holds what it held. Left, it waits for receivers that are
+under way for so many seconds."""
+
+ADAPTERS: dict[str, Open] = {"sqlite": sqlite}
+
+
+class Place:
+    """Where a test's bus is kept."""
+
+    def __init__(self, open: Open, folder: Path) -> None:
+        self.clock = HandSetClock()
+        self._open, self._folder = open, folder
+
+    def bus(self, *, grace_s: float = 10) -> AbstractAsyncContextManager[Bus]:
+        return self._open(self._folder, self.clock, grace_s)
+
+
+@pytest.fixture(params=ADAPTERS.values(), ids=list(ADAPTERS))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return Place(request.param, tmp_path)
+
+
+class Mailbox:
+    """A receiver that keeps what it gets, and fails as often as it was told to."""
+
+    def __init__(self, *, failures: int = 0) -> None:
+        self.events: list[Event] = []
+        self.tries = 0
+        self._failures = failures
+
+    async def __call__(self, event: Event) -> None:
+        self.tries += 1
+        if self.tries <= self._failures:
+            raise LookupError(f"failure {self.tries}")
+        self.events.append(event)
+
+
+async def until(condition: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Waits for it; fails after a time that no machine needs."""
+    async with asyncio.timeout(20):
+        while not condition():
+            meanwhile()
+            await asyncio.sleep(0.005)
+
+
+def ended(id: str) -> Event:
+    return Event(id, "conversation.ended", {"conversation": "cnv_1", "seconds": 12.5, "notes": ["ä", None]})
+
+
+def started(id: str) -> Event:
+    return Event(id, "conversation.started", {})
+
+
+def test_an_event_reaches_every_subscriber_of_its_topic_and_nobody_else(place: Place) -> None:
+    async def story() -> None:
+        analyst, biller, greeter = Mailbox(), Mailbox(), Mailbox()
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            bus.subscribe("conversation.ended", "bill", biller)
+            bus.subscribe("conversation.started", "greet", greeter)
+            await bus.publish(ended("1"))
+            await bus.publish(started("2"))
+            await bus.publish(Event("3", "nobody.listens", {}))
+            await until(lambda: bool(analyst.events and biller.events and greeter.events))
+        assert analyst.events == biller.events == [ended("1")]
+        assert greeter.events == [started("2")]
+
+    asyncio.run(story())
+
+
+def test_many_events_arrive_once_each(place: Place) -> None:
+    async def story() -> None:
+        analyst = Mailbox()
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            await asyncio.gather(*(bus.publish(ended(str(n))) for n in range(3 * CONCURRENCY)))
+            await until(lambda: len(analyst.events) >= 3 * CONCURRENCY)
+        assert sorted(int(event.id) for event in analyst.events) == list(range(3 * CONCURRENCY))
+
+    asyncio.run(story())
+
+
+def test_an_event_published_twice_is_one_while_it_is_known(place: Place) -> None:
+    async def story() -> None:
+        analyst = Mailbox()
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            await asyncio.gather(bus.publish(ended("1")), bus.publish(ended("1")), bus.publish(ended("2")))
+            await until(lambda: ended("2") in analyst.events)
+        assert sorted(event.id for event in analyst.events) == ["1", "2"]
+
+    asyncio.run(story())
+
+
+def test_a_subscriber_that_raises_gets_the_event_again_and_others_go_on(place: Place) -> None:
+    async def story() -> None:
+        forgetful, biller = Mailbox(failures=3), Mailbox()
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", forgetful)
+            bus.subscribe("conversation.ended", "bill", biller)
+            await bus.publish(ended("1"))
+            await until(lambda: forgetful.tries == 1 and len(biller.events) == 1)
+            await bus.publish(ended("2"))
+            await until(lambda: len(biller.events) == 2)
+            await until(lambda: len(forgetful.events) == 2, meanwhile=lambda: place.clock.move_on(0.1))
+        assert sorted(event.id for event in forgetful.events) == ["1", "2"]
+        assert forgetful.tries == 5
+        assert len(biller.events) == 2
+
+    asyncio.run(story())
+
+
+def test_a_slow_receiver_holds_up_nobody(place: Place) -> None:
+    async def story() -> None:
+        analyst, finish = Mailbox(), asyncio.Event()
+
+        async def receive(event: Event) -> None:
+            if event.id == "slow":
+                await finish.wait()
+            await analyst(event)
+
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", receive)
+            await bus.publish(ended("slow"))
+            await bus.publish(ended("quick"))
+            await until(lambda: analyst.events == [ended("quick")])
+            finish.set()
+        assert analyst.events == [ended("quick"), ended("slow")]
+
+    asyncio.run(story())
+
+
+def test_no_more_than_so_many_are_received_at_once(place: Place) -> None:
+    async def story() -> None:
+        now = most = done = 0
+
+        async def receive(event: Event) -> None:
+            nonlocal now, most, done
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0.001)
+            now -= 1
+            done += 1
+
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", receive)
+            await asyncio.gather(*(bus.publish(ended(str(n))) for n in range(4 * CONCURRENCY)))
+            await until(lambda: done == 4 * CONCURRENCY)
+        assert most <= CONCURRENCY
+
+    asyncio.run(story())
+
+
+def test_what_is_published_while_a_subscriber_is_down_waits_for_it(place: Place) -> None:
+    async def story() -> None:
+        analyst = Mailbox()
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+        async with place.bus() as bus:
+            await bus.publish(ended("1"))
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            await until(lambda: analyst.events == [ended("1")])
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            await bus.publish(ended("2"))
+            await until(lambda: ended("2") in analyst.events)
+        assert analyst.events == [ended("1"), ended("2")]
+
+    asyncio.run(story())
+
+
+def test_a_subscription_begins_when_it_is_made(place: Place) -> None:
+    async def story() -> None:
+        late = Mailbox()
+        async with place.bus() as bus:
+            await bus.publish(ended("1"))
+            bus.subscribe("conversation.ended", "analyse", late)
+            await bus.publish(ended("2"))
+            await until(lambda: bool(late.events))
+        assert late.events == [ended("2")]
+
+    asyncio.run(story())
+
+
+def test_a_name_is_subscribed_once(place: Place) -> None:
+    async def story() -> None:
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", Mailbox())
+            with pytest.raises(ValueError, match="analyse"):
+                bus.subscribe("conversation.started", "analyse", Mailbox())
+
+    asyncio.run(story())
+
+
+def test_another_process_s_events_arrive(place: Place) -> None:
+    async def story() -> None:
+        analyst = Mailbox()
+        async with place.bus() as bus, place.bus() as of_another_process:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            await of_another_process.publish(ended("1"))
+            await until(lambda: analyst.events == [ended("1")])
+
+    asyncio.run(story())
+
+
+def test_processes_share_a_subscription(place: Place) -> None:
+    async def story() -> None:
+        here, there = Mailbox(), Mailbox()
+        async with place.bus() as bus, place.bus() as of_another_process:
+            bus.subscribe("conversation.ended", "analyse", here)
+            of_another_process.subscribe("conversation.ended", "analyse", there)
+            for n in range(20):
+                await bus.publish(ended(str(n)))
+            await until(lambda: len(here.events) + len(there.events) >= 20)
+        assert sorted(int(event.id) for event in here.events + there.events) == list(range(20))
+
+    asyncio.run(story())
+
+
+def test_leaving_waits_for_receivers_under_way(place: Place) -> None:
+    async def story() -> None:
+        analyst, begun = Mailbox(), asyncio.Event()
+
+        async def receive(event: Event) -> None:
+            begun.set()
+            await asyncio.sleep(0.05)
+            await analyst(event)
+
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", receive)
+            await bus.publish(ended("1"))
+            await begun.wait()
+        assert analyst.events == [ended("1")]
+
+    asyncio.run(story())
+
+
+def test_a_receiver_too_slow_to_wait_for_is_cancelled_and_gets_the_event_again(place: Place) -> None:
+    async def story() -> None:
+        analyst, begun, cancelled = Mailbox(), asyncio.Event(), asyncio.Event()
+
+        async def receive_forever(event: Event) -> None:
+            begun.set()
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                cancelled.set()
+
+        async with place.bus(grace_s=0) as bus:
+            bus.subscribe("conversation.ended", "analyse", receive_forever)
+            await bus.publish(ended("1"))
+            await begun.wait()
+        assert cancelled.is_set()
+        place.clock.move_on(1)
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            await until(lambda: analyst.events == [ended("1")])
+
+    asyncio.run(story())
+
+
+def test_an_exception_inside_comes_out_as_it_is(place: Place) -> None:
+    async def story() -> None:
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", Mailbox())
+            raise LookupError("out of the block")
+
+    with pytest.raises(LookupError, match="out of the block"):
+        asyncio.run(story())
+
+
+# --- SQLite's own ----------------------------------------------------------------------------------------------------
+
+
+def test_after_the_last_attempt_an_event_lies_among_the_dead_letters(tmp_path: Path) -> None:
+    async def story() -> None:
+        clock, hopeless, biller = HandSetClock(), Mailbox(failures=1000), Mailbox()
+        async with sqlite(tmp_path, clock, 10) as bus:
+            bus.subscribe("conversation.ended", "analyse", hopeless)
+            bus.subscribe("conversation.ended", "bill", biller)
+            await bus.publish(ended("1"))
+            await until(lambda: hopeless.tries == ATTEMPTS, meanwhile=lambda: clock.move_on(1))
+        with closing(sqlite3.connect(tmp_path / "bus.db")) as file:
+            assert file.execute("SELECT recipient, failure FROM dead_letters").fetchall() == [
+                ("subscription analyse", f"LookupError('failure {ATTEMPTS}')")
+            ]
+            assert file.execute("SELECT count(*) FROM messages").fetchone() == (0,)
+        async with sqlite(tmp_path, clock, 10) as bus:
+            bus.subscribe("conversation.ended", "analyse", hopeless)
+            bus.subscribe("conversation.ended", "bill", biller)
+            clock.move_on(3600)
+            await bus.publish(ended("2"))
+            await until(lambda: len(biller.events) == 2 and hopeless.tries == ATTEMPTS + 1)
+        assert hopeless.tries == ATTEMPTS + 1
+
+    asyncio.run(story())
+
+
+def test_a_receiver_keeps_its_event_for_as_long_as_it_works(tmp_path: Path) -> None:
+    async def story() -> None:
+        clock, here, there, finish = HandSetClock(), Mailbox(), Mailbox(), asyncio.Event()
+
+        async def receive(event: Event) -> None:
+            await here(event)
+            await finish.wait()
+
+        def is_kept() -> bool:
+            with closing(sqlite3.connect(tmp_path / "bus.db")) as file:
+                [(due,)] = file.execute("SELECT due FROM messages").fetchall()
+            return bool(due >= clock.now().timestamp() + LEASE_S / 2)
+
+        async with sqlite(tmp_path, clock, 10) as bus:
+            bus.subscribe("conversation.ended", "analyse", receive)
+            await bus.publish(ended("1"))
+            await until(lambda: bool(here.events))
+            async with sqlite(tmp_path, clock, 10) as of_another_process:
+                of_another_process.subscribe("conversation.ended", "analyse", there)
+                for _ in range(10):
+                    clock.move_on(LEASE_S / 3)
+                    await until(is_kept)
+            finish.set()
+        assert here.events == [ended("1")]
+        assert there.events == []
+
+    asyncio.run(story())
+
+
+def test_a_receiver_whose_own_task_was_cancelled_has_failed(tmp_path: Path) -> None:
+    async def story() -> None:
+        clock, analyst = HandSetClock(), Mailbox()
+
+        async def receive(event: Event) -> None:
+            await analyst(event)
+            if len(analyst.events) == 1:
+                raise asyncio.CancelledError
+
+        async with sqlite(tmp_path, clock, 10) as bus:
+            bus.subscribe("conversation.ended", "analyse", receive)
+            await bus.publish(ended("1"))
+            await until(lambda: len(analyst.events) == 2, meanwhile=lambda: clock.move_on(0.1))
+
+    asyncio.run(story())
+
+
+def test_leaving_leaves_one_file(tmp_path: Path) -> None:
+    bus = sqlite(tmp_path, HandSetClock(), 10)
+
+    async def story() -> None:
+        async with bus:
+            bus.subscribe("conversation.ended", "analyse", Mailbox())
+            await bus.publish(ended("1"))
+
+    asyncio.run(story())
+    assert [file.name for file in tmp_path.iterdir()] == ["bus.db"]
+
+
+PUBLISHER = """
+import asyncio, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from adapters.sqlite_bus import SqliteBus
+from domain.ports import Event
+
+class StoppedClock:
+    def now(self):
+        return datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+async def receive(event):
+    print("received", flush=True)
+    await asyncio.sleep(3600)
+
+async def main():
+    async with SqliteBus(Path(sys.argv[1]), StoppedClock()) as bus:
+        if sys.argv[2] == "receive":
+            bus.subscribe("conversation.ended", "analyse", receive)
+        await bus.publish(Event("1", "conversation.ended", {}))
+        print("published", flush=True)
+        await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+def run_and_kill(path: Path, what: str, lines: int) -> None:
+    command = [sys.executable, "-c", PUBLISHER, str(path), what]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert all(process.stdout.readline() for _ in range(lines))
+        process.kill()
+
+
+async def receive_after_a_death(folder: Path, clock: HandSetClock) -> list[Event]:
+    analyst = Mailbox()
+    async with sqlite(folder, clock, 10) as bus:
+        bus.subscribe("conversation.ended", "analyse", analyst)
+        await until(lambda: bool(analyst.events))
+    return analyst.events
+
+
+def test_a_published_event_survives_the_death_of_its_process(tmp_path: Path) -> None:
+    async def subscribe() -> None:
+        async with sqlite(tmp_path, HandSetClock(), 10) as bus:
+            bus.subscribe("conversation.ended", "analyse", Mailbox())
+
+    asyncio.run(subscribe())
+    run_and_kill(tmp_path / "bus.db", "publish", lines=1)
+    events = asyncio.run(receive_after_a_death(tmp_path, HandSetClock()))
+    assert events == [Event("1", "conversation.ended", {})]
+
+
+def test_an_event_whose_receiver_died_with_its_process_comes_again(tmp_path: Path) -> None:
+    run_and_kill(tmp_path / "bus.db", "receive", lines=2)
+    clock = HandSetClock()
+    clock.move_on(LEASE_S)
+    events = asyncio.run(receive_after_a_death(tmp_path, clock))
+    assert events == [Event("1", "conversation.ended", {})]
