@@ -64,7 +64,7 @@ class Report:
         speech; the last two columns are the carrier's own measures."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("the caller said", "understood"):
-            table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=17)
+            table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=15)
         for name in ("final", "settled", "ready", "sent", "played", "heard", "cut"):
             table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
         for exchange in self.exchanges:
