@@ -87,6 +87,7 @@ class BuiltinTools:
         appointment = Appointment(
             id=f"apt_{hashlib.sha256(key.encode()).hexdigest()[:20]}",
             key=key,
+            conversation=key.partition(":")[0],
             date=wanted.date.isoformat(),
             time=f"{wanted.time:%H:%M}",
             name=wanted.name,

@@ -390,7 +390,7 @@ class Conversation:
 
     def _say(self, text: str) -> None:
         state = self.state
-        if not state.said:
+        if self._turn.waterfall.reply_ready_ms is None:
             self._measure("reply_ready_ms")
         state.said.append(text)
         self._do(a.Say(state.reply, text))

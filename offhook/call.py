@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from adapters.wiring import BadSettings, read_settings
 from offhook.carrier import tape
 from offhook.carrier.call import Call, Human, Note, Unreachable
 from offhook.carrier.carrier import ACCOUNT_SID, AUTH_TOKEN, Carrier
@@ -23,7 +24,7 @@ from offhook.carrier.scripted import ScriptedCaller
 from schemas.conversation import Message
 
 POLL_S = 0.3
-NO_KEY = "there is no owner key: set OFFHOOK_OWNER_KEY, or run this where `make run` keeps its data"
+NO_KEY = "there is no owner key"
 
 Tell = Callable[[float, str, str], None]
 """Is told what happens as it happens: seconds since the call began, who, what."""
@@ -50,7 +51,6 @@ async def run(
         carrier = await stack.enter_async_context(Carrier(server, account_sid, auth_token))
         records = await stack.enter_async_context(Records(server, owner_key)) if owner_key else None
         minutes = _Minutes(records, tell)
-        await minutes.begin()
         listening = asyncio.create_task(minutes.listen())
         try:
             call = await carrier.call(
@@ -74,19 +74,10 @@ class _Minutes:
 
     records: Records | None
     tell: Tell
-    booked_before: int = 0
     told: list[str] = field(default_factory=list)
     """The agent's messages, as far as they were told."""
     unread: str = NO_KEY
     call: asyncio.Future[Call] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    async def begin(self) -> None:
-        """Counts the appointments there are."""
-        if self.records:
-            try:
-                self.booked_before = await self.records.appointments()
-            except NoRecords as problem:
-                self.records, self.unread = None, str(problem)
 
     def note(self, call: Call, note: Note) -> None:
         """What the carrier has to tell."""
@@ -115,7 +106,7 @@ class _Minutes:
             conversation = await self.records.ended(id)
             messages = await self.records.messages(id)
             self._tell(messages, call)
-            booked = await self.records.appointments() - self.booked_before
+            booked = await self.records.appointments(id)
         except NoRecords as problem:
             return Report(script, voice, noise, call, missed, unread=str(problem))
         return Report(script, voice, noise, call, missed, conversation, messages, booked)
@@ -151,7 +142,7 @@ _COLOURS = {"caller": "cyan", "agent": "green", "carrier": "dim"}
 
 def call(
     script: Annotated[str, typer.Argument(help="A shipped script's name, or the path of a YAML file.")],
-    server: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="Where the webhooks are.")] = "http://127.0.0.1:8080",
+    server: Annotated[str | None, typer.Option(help="Where the webhooks are, if not at PUBLIC_URL or PORT.")] = None,
     to: Annotated[str | None, typer.Option(help="The number to call, instead of the script's.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="The caller's number: any, anonymous, or empty.")] = None,
     voice: Annotated[Voice | None, typer.Option(help="The caller's voice.")] = None,
@@ -159,12 +150,6 @@ def call(
     save_to: Annotated[Path, typer.Option("--save", help="Where the recording goes.")] = Path("calls"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only what differed.")] = False,
-    account_sid: Annotated[str, typer.Option(envvar="TWILIO_ACCOUNT_SID")] = ACCOUNT_SID,
-    auth_token: Annotated[str, typer.Option(envvar="TWILIO_AUTH_TOKEN", show_default=False)] = AUTH_TOKEN,
-    owner_key: Annotated[str, typer.Option(envvar="OFFHOOK_OWNER_KEY", show_default=False)] = "",
-    home: Annotated[Path, typer.Option(envvar="OFFHOOK_HOME", help="Where the owner key is kept.")] = Path(
-        "~/.offhook"
-    ),
 ) -> None:
     """Have a simulated caller telephone an agent: real webhooks, a real media stream, recorded speech.
 
@@ -177,14 +162,19 @@ def call(
             out.print(Text(f"{seconds:6.1f} s  {who:8} {text}", style=_COLOURS[who]), soft_wrap=True)
 
     try:
+        settings = read_settings()
+    except BadSettings as problem:
+        err.print(Text(str(problem)), soft_wrap=True)
+        raise typer.Exit(1) from None
+    try:
         story = load(script)
         report = asyncio.run(
             run(
                 story,
-                server,
-                account_sid,
-                auth_token,
-                owner_key or _kept_key(home),
+                server or settings.public_urls[0],
+                settings.twilio_account_sid,
+                settings.twilio_auth_token,
+                settings.owner_key,
                 to=to,
                 from_=from_,
                 voice=voice,
@@ -209,14 +199,6 @@ def call(
         for difference in report.differences:
             out.print(Text(difference))
     raise typer.Exit(0 if report.met else 1)
-
-
-def _kept_key(home: Path) -> str:
-    """The owner key that `make run` made; empty if it didn't run here."""
-    try:
-        return (home.expanduser() / "owner_key").read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""
 
 
 def _print(report: Report, saved: Path, out: Console) -> None:

@@ -11,6 +11,8 @@ class Appointment(Model):
     id: str
     key: str
     """Names the effect: booking twice with one key books once."""
+    conversation: str = ""
+    """The one that it was booked in."""
     date: str
     """2026-11-27, in the organisation's time zone."""
     time: str

@@ -29,7 +29,8 @@ class ToolCall(Model):
     tool: str
     arguments: dict[str, Any]
     key: str = ""
-    """The same for the same effect (conversation, node visit, arguments): a tool that acts does so once per key."""
+    """The same for the same effect: a tool that acts does so once per key. It begins with the conversation's id and a
+    colon; node visit and arguments follow."""
 
 
 class ToolResult(Model):

@@ -115,10 +115,16 @@ async def messages(
 
 @router.get("/appointments")
 async def appointments(
-    ports: Doors, organisation: Organisation, date: str | None = None, limit: Limit = 20, cursor: Cursor = None
+    ports: Doors,
+    organisation: Organisation,
+    date: str | None = None,
+    conversation: str | None = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> Listing[Appointment]:
     """The organisation's appointments, the last booked first."""
-    where = [Where("date", "==", date)] if date else []
+    asked = {"date": date, "conversation": conversation}
+    where = [Where(field, "==", value) for field, value in asked.items() if value is not None]
     page = await _query(ports, f"organisations/{organisation}/appointments", where, "-booked_at", limit, cursor)
     return _listing(page, Appointment)
 

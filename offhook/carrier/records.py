@@ -58,9 +58,9 @@ class Records:
                 return conversation
             await asyncio.sleep(0.1)
 
-    async def appointments(self) -> int:
-        """How many there are."""
-        return len(await self._all("/appointments", {"limit": "100"}))
+    async def appointments(self, conversation: str) -> int:
+        """How many were booked in it."""
+        return len(await self._all("/appointments", {"conversation": conversation, "limit": "100"}))
 
     async def _all(self, path: str, query: dict[str, str]) -> list[Any]:
         """A list's whole content, page by page."""
@@ -76,6 +76,10 @@ class Records:
     async def _get(self, path: str, query: dict[str, str]) -> Any:
         try:
             async with self._http.get(self._root + path, params=query) as response:
+                if response.status == 401:
+                    raise NoRecords(
+                        "the API doesn't know this key; OFFHOOK_HOME or OFFHOOK_OWNER_KEY isn't the platform's"
+                    )
                 if response.status != 200:
                     raise NoRecords(f"the API answered {response.status} to {path}")
                 return await response.json()

@@ -30,7 +30,7 @@ class Report:
     """The platform's record; None if it couldn't be read."""
     messages: Sequence[Message] = ()
     booked: int | None = None
-    """How many more appointments there are than before."""
+    """How many appointments were booked in this call."""
     unread: str = ""
     """Why the record couldn't be read."""
     exchanges: list[Exchange] = field(init=False)

@@ -140,13 +140,15 @@ def test_bad_queries_name_the_parameter(office: Office, query: str) -> None:
 
 def test_booked_appointments_are_listed(office: Office) -> None:
     demo = Organisation.model_validate(office.kept[f"organisations/{ORGANISATION}"])
-    call = ToolCall(id="1", tool="book_appointment", arguments={"date": "2026-11-24", "time": "14:30"}, key="k")
+    call = ToolCall(id="1", tool="book_appointment", arguments={"date": "2026-11-24", "time": "14:30"}, key="cnv_1:k")
     for _ in range(2):
         result = asyncio.run(office.ports.tools.run(demo, call))
         assert result.error is None
     [appointment] = office.get("/appointments").json()["data"]
     assert (appointment["date"], appointment["time"]) == ("2026-11-24", "14:30")
     assert office.get("/appointments?date=2026-11-25").json()["data"] == []
+    assert len(office.get("/appointments?conversation=cnv_1").json()["data"]) == 1
+    assert office.get("/appointments?conversation=cnv_2").json()["data"] == []
 
 
 def test_a_store_that_is_down_is_503(office: Office) -> None:

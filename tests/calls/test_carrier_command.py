@@ -32,7 +32,7 @@ class Platform(TinyAgent):
 
     def __init__(self) -> None:
         super().__init__(self._answers, self._talks)
-        self.appointments = 40
+        self.appointments = 0
         self.over = False
 
     async def _talks(self, line: Line) -> None:
@@ -102,7 +102,8 @@ def test_a_wrong_key_is_said_and_the_call_is_held_all_the_same() -> None:
     report = called(parse(SCRIPT), key="wrong")
     assert report.call.ended == "agent"
     assert report.differences == [
-        "what the platform wrote down could not be checked: the API answered 401 to /appointments"
+        "what the platform wrote down could not be checked: the API doesn't know this key; "
+        "OFFHOOK_HOME or OFFHOOK_OWNER_KEY isn't the platform's"
     ]
 
 
@@ -118,25 +119,37 @@ def test_the_recording_lies_in_three_files(tmp_path: Path) -> None:
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
-def invoke(*arguments: str) -> Any:
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """An environment that touches nobody's data."""
+    return {"OFFHOOK_HOME": str(tmp_path / "home")}
+
+
+def invoke(environment: dict[str, str], *arguments: str) -> Any:
     app = typer.Typer()
     app.command()(call)
-    return CliRunner().invoke(app, list(arguments))
+    return CliRunner().invoke(app, list(arguments), env=environment)
 
 
-def test_an_unknown_script_exits_with_2_and_names_the_known_ones() -> None:
-    result = invoke("demo-nothing")
+def test_an_unknown_script_exits_with_2_and_names_the_known_ones(home: dict[str, str]) -> None:
+    result = invoke(home, "demo-nothing")
     assert result.exit_code == 2
     assert "demo-booking" in result.stderr
 
 
 @pytest.mark.parametrize("quiet", ["--json", "--quiet"])
-def test_a_server_that_isn_t_there_is_said_in_one_sentence(quiet: str, tmp_path: Path) -> None:
-    result = invoke("demo-booking", "--server", "http://127.0.0.1:9", quiet, "--save", str(tmp_path))
+def test_a_server_that_isn_t_there_is_said_in_one_sentence(quiet: str, home: dict[str, str], tmp_path: Path) -> None:
+    result = invoke(home, "demo-booking", "--server", "http://127.0.0.1:9", quiet, "--save", str(tmp_path))
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.strip().count("\n") == 0
     assert "make run" in result.stderr
+
+
+def test_settings_that_can_t_be_used_are_said_in_one_sentence(home: dict[str, str]) -> None:
+    result = invoke({**home, "PORT": "eighty"}, "demo-booking")
+    assert result.exit_code == 1
+    assert "PORT" in result.stderr
 
 
 def test_unreachable_is_an_exception_for_programs() -> None:
