@@ -42,6 +42,10 @@ class Database:
         self._waiting: list[_Write] = []
         self._lock = Lock()
 
+    async def check(self) -> None:
+        """Raises Unavailable unless the file can be read."""
+        await self.read(lambda connection: connection.execute("PRAGMA schema_version").fetchone())
+
     async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Runs the job in the thread and returns what it returns. Raises Unavailable; cancelling abandons it."""
         return await asyncio.wrap_future(self._thread.submit(self._read, job))

@@ -38,6 +38,10 @@ class SqliteBus:
     async def __aexit__(self, *error: Any) -> None:
         await self._outbox.__aexit__(*error)
 
+    async def check(self) -> None:
+        """Raises Unavailable unless events can be kept."""
+        await self._outbox.database.check()
+
     async def publish(self, event: Event) -> None:
         """Raises Unavailable. Cancelled, the event may be published or not."""
         now = self._clock.now().timestamp()

@@ -53,6 +53,9 @@ class SqliteDocuments:
         """Afterwards nothing else may be called. Cancelling doesn't stop it."""
         await self._database.close()
 
+    async def check(self) -> None:
+        await self._database.check()
+
     async def get(self, path: str) -> Document | None:
         return _parse(await self._database.read(partial(_get, key=_key(path))))
 

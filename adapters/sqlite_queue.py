@@ -30,6 +30,10 @@ class SqliteQueue:
     async def __aexit__(self, *error: Any) -> None:
         await self._outbox.__aexit__(*error)
 
+    async def check(self) -> None:
+        """Raises Unavailable unless tasks can be kept."""
+        await self._outbox.database.check()
+
     async def enqueue(self, task: Task, at: datetime) -> None:
         """Raises ValueError for a naive time, Unavailable. Cancelled, the task may be enqueued or not."""
         if at.tzinfo is None:

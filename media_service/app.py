@@ -1,5 +1,6 @@
 """The media service: its routes, and what it knows of the calls that are on."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -23,6 +24,8 @@ from schemas.organisation import Organisation
 from schemas.signals import Opened
 
 POLICY_VIOLATION = 1008
+CHECK_S = 2
+"""How long a dependency may take to show that it works."""
 
 log = structlog.get_logger()
 
@@ -178,11 +181,13 @@ class MediaService:
             return JSONResponse({"status": "unknown", "dependencies": known}, status_code=404)
         answer = {"dependency": name, "adapter": ports.adapters[name]}
         try:
-            if name == "documents":
-                await ports.documents.get("health/check")
+            if check := getattr(getattr(ports, name), "check", None):
+                async with asyncio.timeout(CHECK_S):
+                    await check()
             return JSONResponse({"status": "ok", **answer})
-        except Unavailable as problem:
-            return JSONResponse({"status": "unavailable", "why": str(problem), **answer}, status_code=503)
+        except (Unavailable, TimeoutError) as problem:
+            why = str(problem) or f"no answer within {CHECK_S} s"
+            return JSONResponse({"status": "unavailable", "why": why, **answer}, status_code=503)
 
     async def status(self, request: Request) -> Response:
         """`/websocket-status`: the lines that are open."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from schemas.conversation import Conversation, FullConversation, Message
 
 MOST_PAGES = 100
+WRONG_KEY = "the API doesn't know this key; OFFHOOK_HOME or OFFHOOK_OWNER_KEY isn't the platform's"
 SETTLED_S = 3.0
 """So long after a call the platform has for writing its end down."""
 
@@ -77,9 +78,7 @@ class Records:
         try:
             async with self._http.get(self._root + path, params=query) as response:
                 if response.status == 401:
-                    raise NoRecords(
-                        "the API doesn't know this key; OFFHOOK_HOME or OFFHOOK_OWNER_KEY isn't the platform's"
-                    )
+                    raise NoRecords(WRONG_KEY)
                 if response.status != 200:
                     raise NoRecords(f"the API answered {response.status} to {path}")
                 return await response.json()
