@@ -8,8 +8,9 @@ import subprocess
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import AbstractAsyncContextManager, closing, nullcontext
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,33 @@ from hypothesis import strategies as st
 from adapters.sqlite_documents import SqliteDocuments
 from domain.ports import Document, Documents, Found, Taken, Transaction, Unavailable, Where
 from schemas.ids import new_id
+from tests.fakes.memory_documents import MemoryDocuments
 
 Open = Callable[[Path], AbstractAsyncContextManager[Documents]]
 """Opens the store that belongs to a folder; opened again, it holds what it held."""
 
+
+@cache
+def memory(folder: Path) -> MemoryDocuments:
+    return MemoryDocuments()
+
+
 ADAPTERS: dict[str, Open] = {
     "sqlite": lambda folder: SqliteDocuments(folder / "documents.db"),
+    "memory": lambda folder: nullcontext(memory(folder)),
 }
-
+durable = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+"""A store that keeps documents beyond its process."""
+optimistic = pytest.mark.parametrize("store", ["sqlite", "memory"], indirect=True)
+"""A store that locks what a transaction read would wait forever when its body writes the same around it."""
 
 Store = Callable[[], AbstractAsyncContextManager[Documents]]
 """Opens the store of this test."""
 
 
-@pytest.fixture(params=ADAPTERS.values(), ids=list(ADAPTERS))
+@pytest.fixture(params=ADAPTERS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return lambda: request.param(tmp_path)
+    return lambda: ADAPTERS[request.param](tmp_path)
 
 
 async def walk(documents: Documents, collection: str, **query: Any) -> list[Found]:
@@ -141,6 +153,47 @@ def test_a_malformed_path_is_refused(store: Store, path: str) -> None:
     asyncio.run(story())
 
 
+def test_what_is_kept_is_nobody_else_s(store: Store) -> None:
+    def spoil(document: Document | None) -> None:
+        assert document == {"list": [1]}
+        document["list"].append(2)
+
+    async def story() -> None:
+        async with store() as documents:
+            document: Document = {"list": [1]}
+
+            async def write(transaction: Transaction) -> None:
+                spoil(await transaction.get("agents/a"))
+                spoil(await transaction.get("agents/a"))
+                transaction.put("agents/c", document)
+                spoil(document)
+
+            for writing in (documents.create("agents/a", document), documents.put("agents/b", document)):
+                await writing
+                spoil(document)
+                document["list"].pop()
+            await documents.transact(write)
+            for found in (await documents.query("agents")).found:
+                spoil(found.document)
+            for id in "abc":
+                spoil(await documents.get(f"agents/{id}"))
+                assert await documents.get(f"agents/{id}") == {"list": [1]}
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("value", [datetime(2026, 11, 21), {1: 2}, {"set"}, b"bytes", 2**64, "\ud800"], ids=repr)
+def test_what_is_no_json_is_refused(store: Store, value: Any) -> None:
+    async def story() -> None:
+        async with store() as documents:
+            with pytest.raises(TypeError):
+                await documents.put("agents/a", {"value": value})
+            assert await documents.get("agents/a") is None
+
+    asyncio.run(story())
+
+
+@durable
 def test_documents_survive_a_restart(store: Store) -> None:
     async def story() -> None:
         async with store() as documents:
@@ -436,6 +489,91 @@ def test_a_cancelled_transaction_happens_whole_or_not_at_all(store: Store) -> No
     asyncio.run(story())
 
 
+@optimistic
+def test_a_body_is_run_again_when_somebody_wrote_what_it_read(store: Store) -> None:
+    async def story(before: Document | None) -> None:
+        async with store() as documents:
+            if before is None:
+                await documents.delete("agents/a")
+            else:
+                await documents.put("agents/a", before)
+            read: list[Document | None] = []
+
+            async def body(transaction: Transaction) -> None:
+                read.append(await transaction.get("agents/a"))
+                if len(read) == 1:
+                    await documents.put("agents/a", {"by": "somebody"})
+                transaction.put("agents/a", {"by": "body"})
+
+            await documents.transact(body)
+            assert read == [before, {"by": "somebody"}]
+            assert await documents.get("agents/a") == {"by": "body"}
+
+    asyncio.run(story({"by": "before"}))
+    asyncio.run(story(None))
+
+
+@optimistic
+def test_a_body_that_failed_over_a_torn_read_is_run_again(store: Store) -> None:
+    async def story() -> None:
+        async with store() as documents:
+            runs = 0
+
+            async def same_on_both_sides(transaction: Transaction) -> None:
+                nonlocal runs
+                runs += 1
+                left = await transaction.get("pairs/left")
+                if runs == 1:
+                    await documents.put("pairs/left", {"n": 2})
+                    await documents.put("pairs/right", {"n": 2})
+                assert left == await transaction.get("pairs/right")
+
+            await documents.put("pairs/left", {"n": 1})
+            await documents.put("pairs/right", {"n": 1})
+            await documents.transact(same_on_both_sides)
+            assert runs == 2
+
+    asyncio.run(story())
+
+
+@optimistic
+def test_a_transaction_that_reads_twice_reads_the_same(store: Store) -> None:
+    async def story() -> None:
+        async with store() as documents:
+            read: list[Document | None] = []
+
+            async def body(transaction: Transaction) -> None:
+                read.append(await transaction.get("agents/a"))
+                await documents.put("agents/a", {"n": 2})
+                read.append(await transaction.get("agents/a"))
+
+            await documents.put("agents/a", {"n": 1})
+            await documents.transact(body)
+            assert read == [{"n": 1}, {"n": 1}, {"n": 2}, {"n": 2}]
+
+    asyncio.run(story())
+
+
+@optimistic
+def test_a_transaction_that_is_always_overtaken_gives_up(store: Store) -> None:
+    async def story() -> None:
+        async with store() as documents:
+            runs = 0
+
+            async def slow(transaction: Transaction) -> None:
+                nonlocal runs
+                runs += 1
+                await transaction.get("agents/a")
+                await documents.put("agents/a", {"runs": runs})
+                transaction.put("agents/a", {})
+
+            with pytest.raises(Unavailable, match="overtaken"):
+                await documents.transact(slow)
+            assert await documents.get("agents/a") == {"runs": runs}
+
+    asyncio.run(story())
+
+
 # --- Against a model -------------------------------------------------------------------------------------------------
 
 names = st.sampled_from(["a", "b", "ab", "é", "Z", "10", "9"])
@@ -532,98 +670,6 @@ def test_it_behaves_like_a_dict(store_of_examples: Store, steps: list[Any], aske
 
 
 # --- SQLite's own ----------------------------------------------------------------------------------------------------
-
-
-def test_a_body_is_run_again_when_somebody_wrote_what_it_read(tmp_path: Path) -> None:
-    async def story(before: Document | None) -> None:
-        async with SqliteDocuments(tmp_path / "documents.db") as documents:
-            if before is None:
-                await documents.delete("agents/a")
-            else:
-                await documents.put("agents/a", before)
-            read: list[Document | None] = []
-
-            async def body(transaction: Transaction) -> None:
-                read.append(await transaction.get("agents/a"))
-                if len(read) == 1:
-                    await documents.put("agents/a", {"by": "somebody"})
-                transaction.put("agents/a", {"by": "body"})
-
-            await documents.transact(body)
-            assert read == [before, {"by": "somebody"}]
-            assert await documents.get("agents/a") == {"by": "body"}
-
-    asyncio.run(story({"by": "before"}))
-    asyncio.run(story(None))
-
-
-def test_a_body_that_failed_over_a_torn_read_is_run_again(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with SqliteDocuments(tmp_path / "documents.db") as documents:
-            runs = 0
-
-            async def same_on_both_sides(transaction: Transaction) -> None:
-                nonlocal runs
-                runs += 1
-                left = await transaction.get("pairs/left")
-                if runs == 1:
-                    await documents.put("pairs/left", {"n": 2})
-                    await documents.put("pairs/right", {"n": 2})
-                assert left == await transaction.get("pairs/right")
-
-            await documents.put("pairs/left", {"n": 1})
-            await documents.put("pairs/right", {"n": 1})
-            await documents.transact(same_on_both_sides)
-            assert runs == 2
-
-    asyncio.run(story())
-
-
-def test_a_transaction_that_reads_twice_reads_the_same(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with SqliteDocuments(tmp_path / "documents.db") as documents:
-            read: list[Document | None] = []
-
-            async def body(transaction: Transaction) -> None:
-                read.append(await transaction.get("agents/a"))
-                await documents.put("agents/a", {"n": 2})
-                read.append(await transaction.get("agents/a"))
-
-            await documents.put("agents/a", {"n": 1})
-            await documents.transact(body)
-            assert read == [{"n": 1}, {"n": 1}, {"n": 2}, {"n": 2}]
-
-    asyncio.run(story())
-
-
-def test_a_transaction_that_is_always_overtaken_gives_up(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with SqliteDocuments(tmp_path / "documents.db") as documents:
-            runs = 0
-
-            async def slow(transaction: Transaction) -> None:
-                nonlocal runs
-                runs += 1
-                await transaction.get("agents/a")
-                await documents.put("agents/a", {"runs": runs})
-                transaction.put("agents/a", {})
-
-            with pytest.raises(Unavailable, match="overtaken"):
-                await documents.transact(slow)
-            assert await documents.get("agents/a") == {"runs": runs}
-
-    asyncio.run(story())
-
-
-@pytest.mark.parametrize("value", [datetime(2026, 11, 21), {1: 2}, {"set"}, b"bytes", 2**64, "\ud800"], ids=repr)
-def test_what_is_no_json_is_refused(tmp_path: Path, value: Any) -> None:
-    async def story() -> None:
-        async with SqliteDocuments(tmp_path / "documents.db") as documents:
-            with pytest.raises(TypeError):
-                await documents.put("agents/a", {"value": value})
-            assert await documents.get("agents/a") is None
-
-    asyncio.run(story())
 
 
 @pytest.mark.parametrize("key", [[], ["1", "2"], [[1]], [{}], [2**64 - 1]], ids=repr)
