@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from adapters import pocketsphinx_worker as worker
+from adapters.pocketsphinx_worker import decode, ready, start
 from domain.mulaw import BYTES_PER_MS
 from domain.ports import SPEECH_BEGINS, SPEECH_ENDS, Sound, Transcript, Unavailable
 from schemas.variable import Expectation
@@ -35,11 +35,11 @@ class PocketsphinxSpeech:
 
     def _new_pool(self) -> ProcessPoolExecutor:
         # Spawned, not forked: a worker must not inherit the server's sockets.
-        return ProcessPoolExecutor(self._workers, get_context("spawn"), initializer=worker.start)
+        return ProcessPoolExecutor(self._workers, get_context("spawn"), initializer=start)
 
     async def __aenter__(self) -> "PocketsphinxSpeech":
         """Starts the workers, so that the first caller doesn't wait for them. Raises Unavailable."""
-        await asyncio.gather(*(self._run(worker.ready) for _ in range(self._workers)))
+        await asyncio.gather(*(self._run(ready) for _ in range(self._workers)))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -47,7 +47,7 @@ class PocketsphinxSpeech:
 
     async def check(self) -> None:
         """Raises Unavailable unless a worker answers."""
-        await self._run(worker.ready)
+        await self._run(ready)
 
     async def transcribe(self, sound: AsyncIterator[Sound], expectation: Expectation) -> AsyncIterator[Transcript]:
         """Nothing but final transcripts: a turn's sound is decoded whole, again with each piece. Cancelling abandons
@@ -104,7 +104,7 @@ class PocketsphinxSpeech:
         self, turn: bytes, expectation: Expectation, finals: "asyncio.Queue[Transcript | Unavailable | None]"
     ) -> None:
         try:
-            text, left_out = await self._run(worker.decode, expectation, turn)
+            text, left_out = await self._run(decode, expectation, turn)
         except Unavailable as problem:
             finals.put_nowait(problem)
             return
