@@ -67,7 +67,7 @@ class Watch:
     """Tell (signal Overdue) when nothing was audible for this long, counted from now or from the end of what is
     playing, whichever is later. Replaces the watch before it."""
 
-    what: Literal["reply", "caller", "transcript", "keys"]
+    what: Literal["reply", "caller", "speech", "transcript", "keys"]
     after_ms: int
 
 

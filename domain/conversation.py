@@ -5,12 +5,12 @@ follows from it.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-import orjson
 from pydantic import BaseModel
 
 from domain import acts as a
@@ -79,6 +79,14 @@ class State(BaseModel):
     """What to say if the model says nothing."""
     requests: list[Remark] = []
     """What the model asked for and isn't answered yet."""
+    granted: bool = False
+    """Those tools are running."""
+    fillers: int = 0
+    """How many of the reply's sentences only ask for patience."""
+    closed: bool = False
+    """No more sentences come in this reply."""
+    cutting: bool = False
+    """The reply is being cut; what was heard of it isn't known yet."""
     running: str = ""
     """The function node's tool call that is under way."""
     ending: Ending | None = None
@@ -142,13 +150,18 @@ class Conversation:
         match signal:
             case s.SpeechBegan() | s.Pressed():
                 # An effect under way can't be taken back, so its outcome is told before the caller is heard again.
-                if state.phase in (Phase.THINKING, Phase.SPEAKING) and state.running:
+                if state.phase in (Phase.THINKING, Phase.SPEAKING) and self._acting:
                     return True
                 return state.phase is Phase.SPEAKING and not self.version.listening.interruptions
             case s.Settled():
                 return not state.final
             case s.Overdue(what=what):
-                expected = {Phase.LISTENING: "caller", Phase.SETTLING: "transcript", Phase.KEYING: "keys"}
+                expected = {
+                    Phase.LISTENING: "caller",
+                    Phase.HEARING: "speech",
+                    Phase.SETTLING: "transcript",
+                    Phase.KEYING: "keys",
+                }
                 return expected.get(state.phase) != what
         return False
 
@@ -163,11 +176,12 @@ class Conversation:
                 state.speaking = True
                 if state.phase is Phase.HEARING:
                     state.silences, state.final, state.settled = 0, False, False
-                    self._do(a.Unwatch())
+                    self._do(a.Watch("speech", self.version.patience.speech_ms))
                     self._cut()
             case s.SpeechEnded():
                 state.speaking = False
                 if state.phase is Phase.SETTLING:
+                    state.final = state.settled = False  # a final of this piece is to come
                     state.speech_end, state.final_at = signal.at - signal.silence, None
                     endpoint = self._endpoint()
                     patience = endpoint.silence_ms + self.version.patience.transcript_ms
@@ -201,6 +215,8 @@ class Conversation:
             case s.Failed():
                 if state.alive:
                     self._failed(signal)
+            case s.Deaf() | s.Garbled() if state.ending:
+                pass  # the last words are being said; nothing more is to be understood
             case s.Deaf():
                 self._give_up(f"speech recognition: {signal.why}")
             case s.Sent():
@@ -209,7 +225,9 @@ class Conversation:
                 if state.turn and state.turn.waterfall.first_audio_played_ms is None:
                     self._measure("first_audio_played_ms")
             case s.Finished():
-                if state.alive:
+                if state.cutting:  # it was heard to its end just before
+                    self._was_cut(s.Cut(at=signal.at, reply=signal.reply, heard=" ".join(state.said), unheard=""))
+                elif state.alive:
                     self._finished(before)
             case s.Cut():
                 self._was_cut(signal)
@@ -248,18 +266,17 @@ class Conversation:
         elif running:
             self._begin_reply()
             self._say(self.version.phrases.go_on)
-            self._run_again(flow, running)
+            self._run_again(flow)
         else:
             self._go_on(flow, first=self.version.phrases.go_on)
 
-    def _run_again(self, flow: FlowState, id: str) -> None:
+    def _run_again(self, flow: FlowState) -> None:
         """A tool was under way when the line was lost, and whether it acted isn't known."""
         node = self.walk.nodes[flow.node]
         assert isinstance(node, Function)
         tool = self.tools[node.tool]
-        if tool.acts and tool.if_unknown != "retry":
-            self.state.running = id
-            return self._returned(s.Returned(at=0, id=id, error="its outcome is unknown"))
+        if tool.acts and tool.if_unknown == "escalate":
+            return self._give_up(f"the outcome of {node.tool} is unknown")
         self._go(self.walk.again(flow))
 
     def _hear(self, signal: s.Heard) -> None:
@@ -285,9 +302,8 @@ class Conversation:
         if before is not Phase.KEYING:
             state.keys = ""
         state.keys += digit
-        if state.alive:
-            self._cut()  # and go on once it is known what was heard
-        else:
+        self._cut()
+        if not state.cutting:  # else once it is known what was heard
             self._weigh_keys()
 
     def _weigh_keys(self) -> None:
@@ -351,7 +367,8 @@ class Conversation:
         state.phase = after(state.phase, Take)
         state.reply += 1
         state.alive, state.said, state.unheard = True, [], ""
-        state.delays = state.thoughts = 0
+        state.delays = state.thoughts = state.fillers = 0
+        state.granted = state.closed = state.cutting = False
         state.thinking, state.fallback, state.requests, state.running = False, "", [], ""
         state.ending, state.failing = None, ""
         state.words, state.final, state.settled, state.keys = "", False, False, ""
@@ -398,6 +415,7 @@ class Conversation:
     def _close(self) -> None:
         state = self.state
         if state.said:
+            state.closed = True
             self._do(a.Close(state.reply))
         else:
             state.alive = False
@@ -409,6 +427,7 @@ class Conversation:
         state.ending = ending
         state.phase = after(state.phase, Leave)
         if state.said:
+            state.closed = True
             self._do(a.Close(state.reply))
         else:
             self._end()
@@ -464,10 +483,11 @@ class Conversation:
             state.requests = []
             return self._close_with_fallback()
         moves = [r for r in state.requests if r.call and r.call.tool in (prompt.REMEMBER, prompt.GO_ON, prompt.HUMAN)]
-        if moves:
+        if moves and len(moves) == len(state.requests):
             state.requests = []
             step = self._move(state.flow, moves)
             return self._go(step) if step else self._close_with_fallback()
+        state.granted = True
         offered = {tool.name for tool in self._offered(state.flow)}
         for request in list(state.requests):
             assert request.call
@@ -475,7 +495,9 @@ class Conversation:
             if call.tool in offered:
                 self._run(call.model_copy(update={"key": self._key(call.tool, call.arguments)}))
             else:
-                self._returned(s.Returned(at=self._at, id=call.id, error=f"there is no tool {call.tool!r} here"))
+                wait = "not yet: call it again once the other tools have answered"
+                error = wait if request in moves else f"there is no tool {call.tool!r} here"
+                self._returned(s.Returned(at=self._at, id=call.id, error=error))
 
     def _move(self, flow: FlowState, moves: list[Remark]) -> Step | None:
         """Along the flow as the model judged: values first, then the way out."""
@@ -512,6 +534,8 @@ class Conversation:
         state = self.state
         assert state.flow
         if state.running and signal.id == state.running:
+            if state.cutting:
+                return  # we are giving up on it
             state.running = ""
             if signal.error is None:
                 return self._go(self.walk.returned(state.flow, signal.output or {}, self._moment))
@@ -525,6 +549,7 @@ class Conversation:
         state.requests.remove(asked)
         state.remarks += [asked, Remark(role="result", call=asked.call, result=result)]
         if not state.requests:
+            state.granted = False
             self._think(state.fallback)
 
     def _failed(self, signal: s.Failed) -> None:
@@ -537,8 +562,8 @@ class Conversation:
     def _give_up(self, why: str) -> None:
         """We can't go on: say so, and find the caller someone who can."""
         state = self.state
-        if state.ending and state.ending.outcome.startswith("failed"):
-            return self._end()
+        if state.ending:
+            return self._end()  # what was decided stands, even if it can't be said
         if state.alive:
             state.failing = why
             return self._cut()
@@ -570,19 +595,22 @@ class Conversation:
             return self._end()
         if state.speaking:
             state.phase = after(state.phase, s.SpeechBegan)
-            return self._do(a.Unwatch())
+            return self._do(a.Watch("speech", self.version.patience.speech_ms))
         self._let_speak()
 
     def _cut(self) -> None:
         """Stops the reply, if one is under way; the signal Cut tells what was heard of it."""
-        if self.state.alive:
-            self.state.alive = False
-            self.state.requests = []
-            self._do(a.Cut(self.state.reply))
+        state = self.state
+        if state.alive:
+            state.alive, state.cutting = False, True
+            state.thinking = state.thinking or bool(state.requests)
+            state.requests, state.granted = [], False
+            self._do(a.Cut(state.reply))
 
     def _was_cut(self, signal: s.Cut) -> None:
         state = self.state
-        state.alive, state.unheard = False, signal.unheard
+        state.alive = state.cutting = False
+        state.unheard = signal.unheard
         self._heard(signal.heard)
         if self._turn.agent_at_ms is not None:
             state.turn = self._turn.model_copy(update={"interrupted": True})
@@ -603,6 +631,9 @@ class Conversation:
         state = self.state
         phrases, patience = self.version.phrases, self.version.patience
         match signal.what:
+            case "speech" if before is Phase.HEARING:
+                state.speaking = False
+                self._take_turn()
             case "transcript" if before is Phase.SETTLING:
                 self._take_turn()
             case "keys" if before is Phase.KEYING:
@@ -619,11 +650,12 @@ class Conversation:
             case "reply" if state.alive:
                 state.delays += 1
                 if state.delays > 2:
-                    self._give_up("no answer in time")
-                else:
-                    first = state.delays == 1
+                    return self._give_up("no answer in time")
+                first = state.delays == 1
+                if not state.closed:
+                    state.fillers += 1
                     self._say(phrases.filler if first else phrases.apology)
-                    self._do(a.Watch("reply", patience.apology_ms if first else patience.give_up_ms))
+                self._do(a.Watch("reply", patience.apology_ms if first else patience.give_up_ms))
 
     # --- small things ---
 
@@ -633,7 +665,14 @@ class Conversation:
     @property
     def _answered(self) -> bool:
         """The reply says more than that it takes a moment."""
-        return len(self.state.said) > self.state.delays
+        return len(self.state.said) > self.state.fillers
+
+    @property
+    def _acting(self) -> bool:
+        """A tool is under way whose outcome must be known."""
+        state = self.state
+        names = [request.call.tool for request in state.requests if request.call] if state.granted else []
+        return bool(state.running) or any(self.tools[name].acts for name in names if name in self.tools)
 
     @property
     def _turn(self) -> Turn:
@@ -651,9 +690,9 @@ class Conversation:
     def _key(self, tool: str, arguments: Mapping[str, Any]) -> str:
         """The same for the same effect: conversation, node visit, tool and arguments."""
         assert self.state.flow
-        body = orjson.dumps([tool, arguments], option=orjson.OPT_SORT_KEYS, default=str)
+        body = json.dumps([tool, arguments], sort_keys=True, default=str)
         visit = f"{self.id}:{self.state.flow.node}:{self.state.flow.visit}"
-        return f"{visit}:{hashlib.sha256(body).hexdigest()[:16]}"
+        return f"{visit}:{hashlib.sha256(body.encode()).hexdigest()[:16]}"
 
     def _moment_of(self, signal: s.Signal) -> Moment:
         self._at = signal.at

@@ -29,11 +29,6 @@ class Hearing:
         """Audio since the last frame of speech."""
         return self._quiet * FRAME_MS
 
-    def let_go(self) -> None:
-        """Take the speech as ended, whatever is heard."""
-        self.speaking = False
-        self._recent = 0
-
     def hear(self, is_speech: bool) -> Heard | None:
         """Takes one frame of 20 ms."""
         if is_speech:
@@ -42,7 +37,8 @@ class Hearing:
             self._quiet += 1
         if self.speaking:
             if self._quiet >= self._release:
-                self.let_go()
+                self.speaking = False
+                self._recent = 0
                 return Heard.ENDED
             return None
         self._recent = ((self._recent << 1) | is_speech) & ((1 << self._window) - 1)

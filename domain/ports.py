@@ -51,8 +51,6 @@ class Transcript:
     """All of the turn's words so far, earlier pieces included; empty in a final one when nothing was understood."""
     final: bool
     """True if it covers all sound up to the last SPEECH_ENDS and only further speech can change it."""
-    confidence: float | None = None
-    """0 to 1, where the recogniser tells."""
 
 
 class Speech(Protocol):

@@ -1,14 +1,20 @@
 """Performs what a conversation asks of its brain and its tools; the same on the phone and in a chat."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from typing import Any
+
+import orjson
+import structlog
 
 from domain.acts import RunTool, Think
 from domain.ports import Brain, ToolRequest, Tools, Unavailable, Usage, Words
 from domain.sentences import Sentences
 from schemas.organisation import Organisation
 from schemas.signals import Failed, Requested, Returned, Signal, Thought, ThoughtOut
+
+log = structlog.get_logger()
 
 
 async def think(brain: Brain, act: Think) -> AsyncIterator[Signal]:
@@ -23,9 +29,8 @@ async def think(brain: Brain, act: Think) -> AsyncIterator[Signal]:
                         for sentence in sentences.feed(text):
                             yield Thought(at=0, reply=act.reply, text=sentence)
                     case ToolRequest(id=id, tool=tool, arguments=arguments, opaque=opaque):
-                        yield Requested(
-                            at=0, reply=act.reply, id=id, tool=tool, arguments=dict(arguments), opaque=opaque
-                        )
+                        fit = _storable(arguments)
+                        yield Requested(at=0, reply=act.reply, id=id, tool=tool, arguments=fit, opaque=opaque)
                     case Usage():
                         usage = thought
         for sentence in sentences.end():
@@ -33,6 +38,16 @@ async def think(brain: Brain, act: Think) -> AsyncIterator[Signal]:
         yield ThoughtOut(at=0, reply=act.reply, prompt_tokens=usage.prompt, reply_tokens=usage.reply)
     except Unavailable as problem:
         yield Failed(at=0, reply=act.reply, what="brain", why=str(problem))
+
+
+def _storable(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's arguments; none of them if they hold what the journal can't (a number beyond 64 bits, half a
+    character), so that the tool's own check refuses them."""
+    try:
+        orjson.dumps(arguments)
+    except TypeError:
+        return {}
+    return dict(arguments)
 
 
 async def run_tool(tools: Tools, organisation: Organisation, act: RunTool) -> Returned:
@@ -44,4 +59,7 @@ async def run_tool(tools: Tools, organisation: Organisation, act: RunTool) -> Re
         return Returned(at=0, id=act.call.id, error=f"{act.call.tool} took longer than {act.timeout_ms} ms")
     except Unavailable as problem:
         return Returned(at=0, id=act.call.id, error=str(problem))
+    except Exception:  # a tool's bug is the tool's failure; the call goes on
+        log.exception("tool_broke", tool=act.call.tool)
+        return Returned(at=0, id=act.call.id, error=f"{act.call.tool} broke")
     return Returned(at=0, id=act.call.id, output=result.output, error=result.error)

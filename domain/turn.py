@@ -71,6 +71,7 @@ TURNS: dict[Phase, dict[type, Phase]] = {
     },
     P.HEARING: {
         s.SpeechEnded: P.SETTLING,
+        s.Overdue: P.THINKING,
         s.Pressed: P.KEYING,
     },
     P.SETTLING: {

@@ -29,6 +29,7 @@ class Ear:
         self._rest = b""
         self._piece = bytearray()
         self._spoken = 0
+        self._cut_short = False
         self._settle_after: int | None = None
         self._silent = 0
         self._sound: deque[Sound] = deque(maxlen=BACKLOG)
@@ -53,11 +54,13 @@ class Ear:
             self._spoken, self._settle_after = 0, None
             self._pass_on(SPEECH_BEGINS)
             return [SpeechBegan(at=0)]
-        if changed is Heard.ENDED:
+        if changed is Heard.ENDED and self._cut_short:
+            self._cut_short = False  # its end was told before
+        elif changed is Heard.ENDED:
             self._silent = hearing.silence_ms
             self._pass_on(SPEECH_ENDS)
             return [SpeechEnded(at=0, silence=hearing.silence_ms)]
-        if hearing.speaking:
+        if hearing.speaking and not self._cut_short:
             self._spoken += FRAME_MS
             return self._enough() if self._spoken > LONGEST_SPEECH_MS else []
         self._silent += FRAME_MS
@@ -67,8 +70,8 @@ class Ear:
         return []
 
     def _enough(self) -> list[SpeechBegan | SpeechEnded | Settled]:
-        self._hearing.let_go()
-        self._silent = 0
+        """Whatever goes on sounding, a voice or a noise: this turn of it is over, and no other begins before it stops."""
+        self._cut_short, self._silent = True, 0
         self._pass_on(SPEECH_ENDS)
         return [SpeechEnded(at=0, silence=0)]
 

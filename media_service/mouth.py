@@ -45,6 +45,7 @@ class Mouth:
         self._start, self._emit, self._gate = start, emit, gate
         self._reply: _Reply | None = None
         self._audible_until = 0.0
+        self._finished = 0
 
     def audible_until(self) -> float:
         """When what was sent so far will have been played, in seconds of the loop's clock."""
@@ -66,6 +67,8 @@ class Mouth:
     async def cut(self, number: int) -> None:
         """Stops the reply, flushes what the far end has not played, and tells what was heard.
         Cancelling may leave the far end playing."""
+        if number == self._finished:
+            return  # its Finished says that all was heard
         reply = self._reply
         heard, unheard = "", ""
         if reply and reply.number == number and reply.task:
@@ -108,7 +111,7 @@ class Mouth:
         if not reply.playback.done:
             await self._until_played(reply)
         if self._reply is reply:
-            self._reply = None
+            self._reply, self._finished = None, reply.number
         self._emit(Finished(at=0, reply=reply.number))
 
     async def _send(self, reply: _Reply, piece: bytes | Spoken) -> None:

@@ -36,6 +36,8 @@ class Patience(Model):
     """The caller says nothing for this long: `still_there`, twice, then `farewell`."""
     transcript_ms: int = 2500
     """The caller fell silent and no final transcript came for this long: go on with what was heard."""
+    speech_ms: int = 35_000
+    """The caller's speech was not heard to end for this long: go on with what was understood."""
     keys_ms: int = 3000
     """No further key for this long: the number is complete."""
 

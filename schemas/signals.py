@@ -162,7 +162,7 @@ class Overdue(_Signal):
     """A watched time ran out."""
 
     kind: Literal["overdue"] = "overdue"
-    what: Literal["reply", "caller", "transcript", "keys"]
+    what: Literal["reply", "caller", "speech", "transcript", "keys"]
 
 
 class Garbled(_Signal):

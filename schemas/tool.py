@@ -16,9 +16,9 @@ class Tool(Model):
     """True if it changes the world. An acting tool waits until the caller's words are stored and runs once."""
     timeout_ms: int = 5000
     """How long it may take, in ms."""
-    if_unknown: Literal["retry", "verify", "escalate"] = "escalate"
-    """For an acting tool whose outcome was lost in a crash: retry (it honours the key), verify by a look-up, or
-    tell the caller and escalate."""
+    if_unknown: Literal["retry", "escalate"] = "escalate"
+    """For an acting tool whose outcome was lost in a crash: retry (it honours the key), or tell the caller that
+    something went wrong and find them a person."""
 
 
 class ToolCall(Model):

@@ -28,14 +28,6 @@ def test_a_stop_consonant_does_not_end_speech() -> None:
     assert hear(Hearing(100, release_ms=160), "#####...####....###")[1:] == []
 
 
-def test_it_can_be_told_to_let_go_and_hears_again() -> None:
-    hearing = Hearing(60)
-    hear(hearing, "###")
-    hearing.let_go()
-    assert not hearing.speaking
-    assert hear(hearing, "###") == [(2, Heard.BEGAN)]
-
-
 def test_silence_is_counted_from_the_last_speech() -> None:
     hearing = Hearing(60)
     hear(hearing, "####......")
