@@ -43,6 +43,13 @@ class TwilioTelephony:
         response.append(dial)
         return str(response)
 
+    def ask_again(self, url: str, pause_s: int) -> str:
+        """`<Pause>` and `<Redirect>`."""
+        response = VoiceResponse()
+        response.pause(length=pause_s)
+        response.redirect(url, method="POST")
+        return str(response)
+
     def say_goodbye(self, text: str, language: str = "en-US") -> str:
         """`<Say>` and `<Hangup>`."""
         response = VoiceResponse()

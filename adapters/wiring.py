@@ -48,12 +48,15 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The deployment's settings. Secrets that are unset are made once and kept in the home. Raises BadSettings."""
     home = Path(environment.get("OFFHOOK_HOME") or Path.home() / ".offhook").expanduser().absolute()
     given: dict[str, Any] = {field: environment[name] for field, name in VARIABLES.items() if environment.get(name)}
-    production = environment.get("OFFHOOK_ENVIRONMENT") == "production"
+    stage = environment.get("OFFHOOK_ENVIRONMENT") or "development"
+    if stage not in ("development", "production"):
+        raise BadSettings(f"OFFHOOK_ENVIRONMENT is {stage!r}; it is development or production")
+    production = stage == "production"
     if "gemini_api_key" in given:
         given.setdefault("brain", "gemini")
     try:
         if "paced" in given:
-            given["paced"] = Paced.model_validate_json(given["paced"])
+            given["paced"] = _paced(given["paced"])
         for secret in ("ticket_secret", "owner_key"):
             if secret not in given and not production:
                 given[secret] = _kept(home / secret)
@@ -62,6 +65,13 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         raise BadSettings("; ".join(_explain(error) for error in problem.errors())) from None
     except OSError as problem:
         raise BadSettings(f"OFFHOOK_HOME: {problem}") from None
+
+
+def _paced(text: str) -> Paced:
+    try:
+        return Paced.model_validate_json(text)
+    except ValidationError as problem:
+        raise BadSettings(f"OFFHOOK_PACED: {'; '.join(map(_explain, problem.errors()))}") from None
 
 
 def _explain(error: Any) -> str:
@@ -119,6 +129,7 @@ ADAPTERS = ("documents", "bus", "queue", "speech", "voice", "brain")
 def _database(settings: Settings) -> Path:
     path = Path(settings.home)
     path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o700)  # callers' numbers and words are in it
     return path
 
 
@@ -167,4 +178,8 @@ async def shared_ports() -> Ports:
     global _shared
     if _shared is None:
         _shared = asyncio.ensure_future(_for_good.enter_async_context(open_ports(read_settings())))
-    return await asyncio.shield(_shared)
+    try:
+        return await asyncio.shield(_shared)
+    except Exception:
+        _shared = None  # the next request tries again
+        raise

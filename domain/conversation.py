@@ -22,7 +22,7 @@ from domain.turn import Enter, Leave, Phase, Take, Yield, after
 from domain.values import valid
 from schemas import signals as s
 from schemas.agent import AgentVersion
-from schemas.conversation import Turn, Waterfall
+from schemas.conversation import Reply, Turn, Waterfall
 from schemas.flow import FlowState, Function, Transfer
 from schemas.organisation import Organisation
 from schemas.remark import Remark
@@ -68,6 +68,8 @@ class State(BaseModel):
     """A reply is being prepared or spoken."""
     said: list[str] = []
     """The reply's sentences."""
+    sent_at: int | None = None
+    """When its first audio was sent."""
     unheard: str = ""
     """What a cut reply still had to say."""
     delays: int = 0
@@ -366,7 +368,7 @@ class Conversation:
         assert not state.alive, "a reply is cut before the next begins"
         state.phase = after(state.phase, Take)
         state.reply += 1
-        state.alive, state.said, state.unheard = True, [], ""
+        state.alive, state.said, state.unheard, state.sent_at = True, [], "", None
         state.delays = state.thoughts = state.fillers = 0
         state.granted = state.closed = state.cutting = False
         state.thinking, state.fallback, state.requests, state.running = False, "", [], ""
@@ -580,6 +582,7 @@ class Conversation:
     # --- playback ---
 
     def _sent(self, signal: s.Sent) -> None:
+        self.state.sent_at = signal.at
         if self._turn.agent_at_ms is None:
             self._measure("first_audio_sent_ms")
             self.state.turn = self._turn.model_copy(
@@ -611,7 +614,7 @@ class Conversation:
         state = self.state
         state.alive = state.cutting = False
         state.unheard = signal.unheard
-        self._heard(signal.heard)
+        self._heard(signal.heard, interrupted=True)
         if self._turn.agent_at_ms is not None:
             state.turn = self._turn.model_copy(update={"interrupted": True})
             self._do(a.Record(self._turn))
@@ -620,10 +623,13 @@ class Conversation:
         elif state.phase is Phase.KEYING:
             self._weigh_keys()
 
-    def _heard(self, text: str) -> None:
+    def _heard(self, text: str, interrupted: bool = False) -> None:
         if text:
             self.state.remarks.append(Remark(role="agent", text=text))
-            self.state.turn = self._turn.model_copy(update={"agent": f"{self._turn.agent} {text}".strip()})
+            at = self._at if self.state.sent_at is None else self.state.sent_at
+            replies = (*self._turn.replies, Reply(text=text, at_ms=at, interrupted=interrupted))
+            agent = f"{self._turn.agent} {text}".strip()
+            self.state.turn = self._turn.model_copy(update={"agent": agent, "replies": replies})
 
     # --- time running out ---
 

@@ -222,6 +222,10 @@ class Telephony(Protocol):
         """Instructions that put the caller through to a phone number (E.164)."""
         ...
 
+    def ask_again(self, url: str, pause_s: int) -> str:
+        """Instructions that ask this URL for others, after a pause of that many seconds."""
+        ...
+
     def say_goodbye(self, text: str, language: str = "en-US") -> str:
         """Instructions that speak a sentence with the carrier's own voice and hang up."""
         ...

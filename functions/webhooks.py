@@ -28,6 +28,10 @@ from schemas.organisation import Organisation
 NOT_IN_SERVICE = "The number you have called is not in service. Goodbye."
 OUT_OF_ORDER = "We're sorry, we can't take your call just now. Please try again later. Goodbye."
 SOMETHING_WENT_WRONG = "I'm sorry, something went wrong on our side. Please call again. Goodbye."
+LARGEST_FORM = 64 * 1024
+"""Bytes; it is read before its signature can be checked."""
+AGAIN_S = 2
+"""How long the carrier waits before it asks again, while the store is away."""
 LEFT_ALONE = timedelta(minutes=2)
 """How long a call may wait for its first stream before it is written off."""
 
@@ -46,7 +50,8 @@ def app(get_ports: GetPorts) -> Starlette:
             Route("/twilio/voice", webhooks.voice, methods=["POST"]),
             Route("/twilio/next", webhooks.next, methods=["POST"]),
             Route("/twilio/status", webhooks.status, methods=["POST"]),
-        ]
+        ],
+        max_body_size=LARGEST_FORM,
     )
 
 
@@ -85,26 +90,38 @@ class Webhooks:
             return form
         sid, token = _text(form, "CallSid"), request.headers.get("i-twilio-idempotency-token", "")
         call_status, dial_status = _text(form, "CallStatus"), _text(form, "DialCallStatus")
+        try:
+            answer = await self._after(ports, request, sid, token, call_status, dial_status)
+        except Unavailable as problem:
+            log.error("call_waits", call_sid=sid, why=str(problem))
+            answer = ports.telephony.ask_again(self._url(ports, request, "/twilio/next"), AGAIN_S)
+        log.info("call_next", call_sid=sid, status=call_status, dial_status=dial_status)
+        return _twiml(answer)
+
+    async def _after(
+        self, ports: Ports, request: Request, sid: str, token: str, call_status: str, dial_status: str
+    ) -> str:
         path = f"calls/{sid}"
         known = await ports.documents.get(path)
         if known is None:
-            return _twiml(ports.telephony.say_goodbye(OUT_OF_ORDER))
+            return ports.telephony.say_goodbye(OUT_OF_ORDER)
         version = await self._version(ports, CallEntry.model_validate(known))
 
-        async def body(tx: Transaction) -> tuple[CallEntry, next_step.Decision | str]:
+        async def body(tx: Transaction) -> str:
             entry = CallEntry.model_validate(await tx.get(path))
             if token and token in entry.answered:
-                return entry, entry.answered[token]
+                return entry.answered[token]
             entry, decision = next_step.decide(entry, call_status, dial_status, version.fallback_number)
             answer = self._answer(ports, request, sid, entry, decision)
             if token:
                 entry = entry.model_copy(update={"answered": {token: answer}})
             tx.put(path, entry.model_dump(mode="json"))
-            return entry, answer
+            return answer
 
-        entry, answer = await ports.documents.transact(body)
-        log.info("call_next", call_sid=sid, status=call_status, dial_status=dial_status, stage=entry.stage)
-        return _twiml(str(answer))
+        answer = await ports.documents.transact(body)
+        if call_status in OVER:
+            await end(ports, sid, call_status)
+        return answer
 
     async def status(self, request: Request) -> Response:
         """`POST /twilio/status`: of the call, or of one of its streams. Repetition and disorder change nothing."""
@@ -113,18 +130,24 @@ class Webhooks:
         if isinstance(form, Response):
             return form
         sid = _text(form, "CallSid")
-        if _text(form, "StreamEvent"):
-            if error := _text(form, "StreamError"):
-                log.warning("stream_error", call_sid=sid, error=error)
-                await _update(ports, sid, {"stream_error": error[:500]})
-        elif _text(form, "CallStatus") in OVER:
-            await end(ports, sid, _text(form, "CallStatus"))
+        try:
+            if _text(form, "StreamEvent"):
+                if error := _text(form, "StreamError"):
+                    log.warning("stream_error", call_sid=sid, error=error)
+                    await _update(ports, sid, {"stream_error": error[:500]})
+            elif _text(form, "CallStatus") in OVER:
+                await end(ports, sid, _text(form, "CallStatus"))
+        except Unavailable as problem:
+            log.error("status_not_stored", call_sid=sid, why=str(problem))
+            return PlainTextResponse("try again\n", status_code=503)
         return Response(status_code=204)
 
     # --- the pieces ---
 
     async def _signed(self, ports: Ports, request: Request) -> FormData | Response:
         """The form, or the refusal of a request that Twilio didn't sign."""
+        if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            return PlainTextResponse("not a form of Twilio's\n", status_code=403)
         form = await request.form()
         query = f"?{request.url.query}" if request.url.query else ""
         urls = [f"{url}{request.url.path}{query}" for url in ports.settings.public_urls]
@@ -140,6 +163,7 @@ class Webhooks:
     async def _take(self, ports: Ports, sid: str, called: str, caller: str) -> CallEntry:
         """The call's entry, made now unless the webhook came before. Raises _Refused."""
         if known := await ports.documents.get(f"calls/{sid}"):
+            await self._look_after(ports, sid)
             return CallEntry.model_validate(known)
         organisation, agent, version = await self._whose(ports, called)
         now = ports.clock.now()
@@ -179,9 +203,13 @@ class Webhooks:
             return entry
 
         entry = await ports.documents.transact(body)
-        await ports.queue.enqueue(Task(f"left-alone-{sid}", "left_alone", {"call_sid": sid}), now + LEFT_ALONE)
+        await self._look_after(ports, sid)
         log.info("call_taken", call_sid=sid, conversation=entry.conversation, agent=agent.id)
         return entry
+
+    async def _look_after(self, ports: Ports, sid: str) -> None:
+        task = Task(f"left-alone-{sid}", "left_alone", {"call_sid": sid})
+        await ports.queue.enqueue(task, ports.clock.now() + LEFT_ALONE)
 
     async def _whose(self, ports: Ports, called: str) -> tuple[Organisation, Agent, AgentVersion]:
         """Number → organisation, agent, its live version. Raises _Refused."""
@@ -281,7 +309,8 @@ async def left_alone(ports: Ports, task: Task) -> None:
     """Writes off a call whose stream never began and of which the carrier never said anything more."""
     sid = task.body["call_sid"]
     stored = await ports.documents.get(f"calls/{sid}")
-    if stored is not None and CallEntry.model_validate(stored).claimed == 0:
+    entry = CallEntry.model_validate(stored) if stored else None
+    if entry is not None and entry.claimed == 0 and entry.stage == "streaming":
         await end(ports, sid, "failed")
 
 

@@ -14,8 +14,8 @@ from domain.conversation import Conversation
 from domain.phrases import PhraseBook
 from domain.ports import BadStart, Ports, Stream, Transaction, Unavailable
 from domain.ticket import Ticket, open_ticket
-from media_service.call import Call, Outcome
-from media_service.journal import path_of, read
+from media_service.call import Call
+from media_service.journal import path_of, take
 from media_service.live import Live
 from schemas.agent import AgentVersion
 from schemas.call import CallEntry
@@ -24,6 +24,10 @@ from schemas.organisation import Organisation
 from schemas.signals import Opened
 
 POLICY_VIOLATION = 1008
+LONGEST_REASON = 100
+"""Characters; a close frame takes 123 bytes."""
+STORE_S = 3
+"""How long the store may take before and after a call, while the caller waits."""
 CHECK_S = 2
 """How long a dependency may take to show that it works."""
 
@@ -70,18 +74,19 @@ class MediaService:
         except BadStart as problem:
             return await self._refuse(socket, str(problem))
         try:
-            claimed = await self._claim(ports, stream)
-            if claimed is None:
-                return await self._refuse(socket, "its ticket is used, stale or another call's")
-            call = await self._prepare(ports, stream, *claimed)
-        except Unavailable as problem:
-            return await self._refuse(socket, f"the store: {problem}")
-        await self._hold(ports, call, stream)
+            async with asyncio.timeout(STORE_S):
+                claimed = await self._claim(ports, stream)
+                call = await self._prepare(ports, stream, *claimed) if claimed else None
+        except (Unavailable, TimeoutError) as problem:
+            return await self._refuse(socket, f"the store: {problem or 'no answer in time'}")
+        if claimed is None or call is None:
+            return await self._refuse(socket, "its ticket is used, stale or another call's")
+        await self._hold(ports, call, stream, claimed[0].stream)
 
     async def _refuse(self, socket: WebSocket, why: str) -> None:
         log.warning("stream_refused", why=why)
         self._live.refused += 1
-        await socket.close(POLICY_VIOLATION, why)
+        await socket.close(POLICY_VIOLATION, why[:LONGEST_REASON])
 
     async def _claim(self, ports: Ports, stream: Stream) -> tuple[Ticket, CallEntry] | None:
         """Uses the ticket up. None if it isn't good for this call, or was used."""
@@ -110,7 +115,7 @@ class MediaService:
         stored = Stored.model_validate(await ports.documents.get(path))
         version = await ports.documents.get(f"{root}/agents/{stored.agent}/versions/{stored.version}")
         organisation = Organisation.model_validate(await ports.documents.get(root))
-        state, journal, number = await read(ports.documents, path)
+        state, journal, number = await take(ports.documents, path, ports.clock)
         conversation = Conversation(
             stored.id,
             organisation,
@@ -125,25 +130,25 @@ class MediaService:
         opened = Opened(at=at, now=now, caller=caller, dial_status=entry.dial_status)
         return Call(conversation, stream.line, ports, opened, number, self._phrases)
 
-    async def _hold(self, ports: Ports, call: Call, stream: Stream) -> None:
+    async def _hold(self, ports: Ports, call: Call, stream: Stream, claimed: int) -> None:
         """Runs the call, and stores what it came to before the line is closed, since the carrier asks then."""
         id = call.conversation.id
         with self._live.call(id), structlog.contextvars.bound_contextvars(conversation=id, call_sid=stream.call_sid):
             log.info("line_opened", resumed=call.batch > 0)
-            outcome = Outcome()
             try:
-                outcome = await call.run()
+                await call.run()
             except* Exception as bugs:
                 # One place for what nobody foresaw: this call goes to another stream or its fallback, all others go on.
                 log.exception("call_broke", exc_info=bugs)
                 self._live.broken += 1
             try:
-                await self._settle(ports, call, stream, outcome)
+                await self._settle(ports, call, stream, claimed)
             finally:
                 await stream.line.close()
-                log.info("line_closed", outcome=str(outcome.act or outcome.why or "lost"))
+                log.info("line_closed", outcome=str(call.outcome.act or call.outcome.why or "lost"))
 
-    async def _settle(self, ports: Ports, call: Call, stream: Stream, outcome: Outcome) -> None:
+    async def _settle(self, ports: Ports, call: Call, stream: Stream, claimed: int) -> None:
+        """Stores what this line came to, unless another line of the call has begun meanwhile."""
         path = f"calls/{stream.call_sid}"
         turned = call.conversation.state.turn is not None and call.conversation.state.turn.at_ms > call.opened.at
 
@@ -153,17 +158,18 @@ class MediaService:
                 return
             entry = CallEntry.model_validate(stored)
             changes: dict[str, object] = {"tries": 0} if turned else {}
-            match outcome.act:
+            match call.outcome.act:
                 case a.HangUp(outcome=came_to):
                     changes |= {"stage": "over", "outcome": entry.outcome or came_to}
                 case a.PutThrough(number=number, way_back=way_back, outcome=came_to):
                     changes |= {"stage": "transfer", "dial": number, "way_back": way_back, "outcome": came_to}
-            if changes and entry.stage == "streaming":
+            if changes and entry.stage == "streaming" and entry.claimed == claimed:
                 tx.put(path, entry.model_copy(update=changes).model_dump(mode="json"))
 
         try:
-            await ports.documents.transact(body)
-        except Unavailable as problem:
+            async with asyncio.timeout(STORE_S):
+                await ports.documents.transact(body)
+        except (Unavailable, TimeoutError) as problem:
             log.error("outcome_not_stored", why=str(problem))
 
     # --- health and live figures ---

@@ -71,7 +71,10 @@ class Call:
     async def run(self) -> Outcome:
         """Holds the conversation until its line ends. Cancelling ends the line and stores what happened."""
         try:
-            async with self._journal, alongside(self._hear(), self._transcribe(), self._learn_phrases()) as tasks:
+            async with (
+                self._journal,
+                alongside(self._hear(), self._transcribe(), self._learn_phrases(), self._journal.write()) as tasks,
+            ):
                 self._tasks = tasks
                 self._inbox.put_nowait(self.opened)
                 async for signal in self._signals():

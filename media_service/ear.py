@@ -70,7 +70,7 @@ class Ear:
         return []
 
     def _enough(self) -> list[SpeechBegan | SpeechEnded | Settled]:
-        """Whatever goes on sounding, a voice or a noise: this turn of it is over, and no other begins before it stops."""
+        """Whatever goes on sounding, voice or noise: this turn of it is over, and no other begins before it stops."""
         self._cut_short, self._silent = True, 0
         self._pass_on(SPEECH_ENDS)
         return [SpeechEnded(at=0, silence=0)]

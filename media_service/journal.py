@@ -6,6 +6,7 @@ another process. That is the fence; there are no leases. A batch leaves the buff
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import structlog
 
@@ -28,6 +29,21 @@ def path_of(organisation: str, conversation: str) -> str:
     return f"organisations/{organisation}/conversations/{conversation}"
 
 
+async def take(documents: Documents, path: str, clock: Clock) -> tuple[State | None, list[Signal], int]:
+    """Takes the conversation over: the last snapshot, the signals after it, and the number of the next batch.
+
+    An empty batch is put behind the journal's last, so that whoever wrote before finds its next number taken, and
+    nothing can be added to what was read here. Raises Unavailable."""
+    while True:
+        state, signals, number = await read(documents, path)
+        marker: Document = {"number": number, "written_at": clock.now().isoformat(), "signals": [], "snapshot": None}
+        try:
+            await documents.create(f"{path}/journal/{number:08d}", marker)
+        except Taken:
+            continue  # the line before this one has just written its last
+        return state, signals, number + 1
+
+
 async def read(documents: Documents, path: str) -> tuple[State | None, list[Signal], int]:
     """The last snapshot, the signals after it, and the number of the next batch. Raises Unavailable."""
     state: State | None = None
@@ -45,7 +61,7 @@ async def read(documents: Documents, path: str) -> tuple[State | None, list[Sign
 
 
 class Journal:
-    """Entered, it writes until it is left; leaving writes the rest. `lost` is told when another process took over."""
+    """`write` runs in the call's group; leaving writes the rest. `lost` is told when another process took over."""
 
     def __init__(
         self, documents: Documents, clock: Clock, conversation: Conversation, number: int, lost: Callable[[], None]
@@ -59,6 +75,7 @@ class Journal:
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
         self._fenced = False
+        self._pending: _Batch | None = None
 
     def append(self, signal: Signal) -> None:
         """It will be written soon."""
@@ -82,20 +99,19 @@ class Journal:
         return not self._fenced
 
     async def __aenter__(self) -> "Journal":
-        self._task = asyncio.create_task(self._write(), name=f"journal {self._conversation.id}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Writes the rest, within its time. Cancelling may leave some of it unwritten."""
         try:
-            if not await asyncio.shield(self.confirmed(LEAVE_S)) and not self._fenced:
-                log.error("journal_incomplete", conversation=self._conversation.id, signals=len(self._signals))
-        finally:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        if not self._task.cancelled() and (bug := self._task.exception()):
-            raise bug
+            async with asyncio.timeout(LEAVE_S):
+                while self._signals and not self._fenced:
+                    await self._write_batch()
+        except TimeoutError:
+            log.error("journal_incomplete", conversation=self._conversation.id, signals=len(self._signals))
 
-    async def _write(self) -> None:
+    async def write(self) -> None:
+        """Writes what is appended, until cancelled or fenced. A batch under way then is settled on leaving."""
         while not self._fenced:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LINGER_S):
@@ -104,30 +120,36 @@ class Journal:
             if self._signals:
                 await self._write_batch()
 
-    async def _write_batch(self) -> None:
-        """One batch, and with it the turns and where the conversation stands. Cancelled, it may have been written."""
-        signals, turns = list(self._signals), dict(self._turns)
+    def _next_batch(self) -> "_Batch":
         state = self._conversation.state
-        batch: Document = {
+        turns = dict(self._turns)
+        document: Document = {
             "number": self._number,
             "written_at": self._clock.now().isoformat(),
-            "signals": SIGNALS.dump_python(signals, mode="json"),
+            "signals": SIGNALS.dump_python(self._signals, mode="json"),
             "snapshot": state.model_dump(mode="json") if turns else None,
         }
         standing = {"node": state.flow.node, "variables": state.flow.variables} if state.flow else {}
+        return _Batch(document, len(self._signals), turns, standing)
+
+    async def _write_batch(self) -> None:
+        """One batch, and with it the turns and where the conversation stands. A write that failed, or was cancelled,
+        may have happened all the same: so the very same batch is written again until it is known to stand."""
+        batch = self._pending = self._pending or self._next_batch()
         try:
-            ours = await self._store(batch, turns, standing)
+            ours = await self._store(batch)
         except Unavailable as problem:
             log.warning("journal_waits", conversation=self._conversation.id, why=str(problem))
             await asyncio.sleep(RETRY_S)
             self._wake.set()
             return
+        self._pending = None
         async with self._progress:
             if ours:
                 self._number += 1
-                self._stored += len(signals)
-                del self._signals[: len(signals)]
-                self._turns = {number: turn for number, turn in self._turns.items() if turns.get(number) is not turn}
+                self._stored += batch.signals
+                del self._signals[: batch.signals]
+                self._turns = {n: turn for n, turn in self._turns.items() if batch.turns.get(n) is not turn}
             else:
                 self._fenced = True
             self._progress.notify_all()
@@ -135,20 +157,30 @@ class Journal:
             log.warning("journal_fenced", conversation=self._conversation.id, batch=self._number)
             self._lost()
 
-    async def _store(self, batch: Document, turns: dict[int, Turn], standing: Document) -> bool:
+    async def _store(self, batch: "_Batch") -> bool:
         """Whether the batch stands in the store as ours."""
         path = f"{self._path}/journal/{self._number:08d}"
 
         async def body(tx: Transaction) -> None:
             conversation = await tx.get(self._path)
-            tx.create(path, batch)
-            for number, turn in turns.items():
+            tx.create(path, batch.document)
+            for number, turn in batch.turns.items():
                 tx.put(f"{self._path}/turns/{number:06d}", turn.model_dump(mode="json"))
-            if conversation is not None and standing:
-                tx.put(self._path, {**conversation, **standing})
+            if conversation is not None and batch.standing:
+                tx.put(self._path, {**conversation, **batch.standing})
 
         try:
             await self._documents.transact(body)
         except Taken:  # by another process, or by our own write that seemed to fail
-            return await self._documents.get(path) == batch
+            return await self._documents.get(path) == batch.document
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    document: Document
+    signals: int
+    """How many of the buffer's it holds."""
+    turns: dict[int, Turn]
+    standing: Document
+    """The conversation's own fields."""

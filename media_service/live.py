@@ -10,24 +10,25 @@ class Live:
     """Counters since the start, and the calls that are on."""
 
     def __init__(self) -> None:
-        self.calls: dict[str, float] = {}
+        self.calls: dict[object, tuple[str, float]] = {}
         self.total = self.refused = self.broken = self.most = 0
 
     @contextmanager
     def call(self, conversation: str) -> Iterator[None]:
         """Counts a call for as long as the block runs."""
-        self.calls[conversation] = time.monotonic()
+        line = object()  # a conversation may have two for a moment, the lost one and the next
+        self.calls[line] = conversation, time.monotonic()
         self.total += 1
         self.most = max(self.most, len(self.calls))
         try:
             yield
         finally:
-            self.calls.pop(conversation, None)
+            del self.calls[line]
 
     def status(self) -> dict[str, Any]:
         """The open lines, each with its age in seconds."""
         now = time.monotonic()
-        lines = [{"conversation": id, "seconds": round(now - since, 1)} for id, since in self.calls.items()]
+        lines = [{"conversation": id, "seconds": round(now - since, 1)} for id, since in self.calls.values()]
         return {"status": "ok", "active": len(lines), "connections": lines}
 
     def metrics(self) -> dict[str, int]:

@@ -166,6 +166,14 @@ def call(
     except BadSettings as problem:
         err.print(Text(str(problem)), soft_wrap=True)
         raise typer.Exit(1) from None
+    if server is not None and not server.startswith(("http://", "https://")):
+        err.print(Text(f"--server {server} is not an http:// or https:// address"), soft_wrap=True)
+        raise typer.Exit(2)
+    try:
+        save_to.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        err.print(Text(f"--save {save_to}: {problem.strerror}"), soft_wrap=True)
+        raise typer.Exit(2) from None
     try:
         story = load(script)
         report = asyncio.run(

@@ -1,8 +1,8 @@
 """Looks the deployment over: what is configured, what runs embedded, what is missing and how to add it."""
 
 import importlib.util
-import socket
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Literal
 
@@ -80,7 +80,7 @@ def _installed(package: str) -> bool:
 
 def _gemini(settings: Settings) -> Finding:
     if settings.gemini_api_key:
-        return Finding("ok", "GEMINI_API_KEY", "set")
+        return Finding("ok", "GEMINI_API_KEY", "set, not tried")
     return Finding("note", "GEMINI_API_KEY", "not set", "set it, and the agents understand more than expected answers")
 
 
@@ -97,9 +97,15 @@ def _home(settings: Settings) -> Finding:
 
 
 def _port(settings: Settings) -> Finding:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        busy = probe.connect_ex(("127.0.0.1", settings.port)) == 0
-    if busy:
-        return Finding("ok", "PORT", f"{settings.port} is taken, by Offhook if it is running")
-    return Finding("note", "PORT", f"{settings.port} is free: Offhook is not running", "make run")
+    connection = HTTPConnection("127.0.0.1", settings.port, timeout=2)
+    try:
+        connection.request("GET", "/health")
+        if b'"calls"' in connection.getresponse().read(200):
+            return Finding("ok", "PORT", f"Offhook runs on {settings.port}")
+    except ConnectionRefusedError:
+        return Finding("note", "PORT", f"{settings.port} is free: Offhook is not running", "make run")
+    except (OSError, HTTPException):
+        pass
+    finally:
+        connection.close()
+    return Finding("bad", "PORT", f"{settings.port} is taken by another program", "set PORT to another")

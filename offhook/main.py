@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import socket
 import sys
+from contextlib import AsyncExitStack
 from typing import Annotated, NoReturn
 
 import structlog
@@ -13,6 +15,7 @@ from rich.table import Table
 from starlette.types import ASGIApp
 
 from adapters.wiring import BadSettings, open_ports, read_settings
+from domain.acts import HangUp, PutThrough
 from functions.chat import chat_with
 from offhook.call import call
 from offhook.doctor import examine
@@ -24,7 +27,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="AI phone age
 app.command()(call)
 console = Console()
 
-LARGEST_MESSAGE = 1024 * 1024
+LARGEST_MESSAGE = 16 * 1024 * 1024
 """Bytes of a WebSocket message above which the connection is closed; smaller oversized ones are ignored."""
 
 
@@ -50,6 +53,10 @@ def up(
     """Run the whole platform on one port (PORT, 8080 unless set)."""
     settings = settings_or_exit()
     set_up_logs(log_level)
+    try:
+        socket.create_server((host, settings.port)).close()
+    except OSError as problem:
+        fail(f"port {settings.port} can't be had ({problem.strerror}); set PORT to another")
     url = settings.public_urls[0]
     owner = settings.owner_key
     console.print("[bold]Offhook[/bold] is starting. Once it is up:\n")
@@ -74,7 +81,8 @@ def up(
         "  .venv/bin/offhook doctor              what runs embedded, and how to add the rest\n",
         highlight=False,
     )
-    server(platform(settings), settings, host, log_level).run()
+    running = "Offhook is running. Ctrl-C stops it."
+    server(platform(settings, lambda: console.print(running)), settings, host, log_level).run()
 
 
 def server(app: ASGIApp, settings: Settings, host: str = "127.0.0.1", log_level: str = "warning") -> uvicorn.Server:
@@ -101,30 +109,41 @@ def chat(
     """Hold an agent's conversation in the terminal. Ctrl-D hangs up."""
     settings = settings_or_exit()
     set_up_logs("error")
-    asyncio.run(_chat(settings, agent))
-
-
-async def _chat(settings: Settings, agent: str) -> None:
-    async with open_ports(settings.model_copy(update={"speech": "paced", "voice": "paced"})) as ports:
-        await seed(ports)
-        talk = await chat_with(ports, ORGANISATION, agent)
-        if talk is None:
-            fail(f"there is no agent {agent!r}; try one of {', '.join(AGENTS)}")
-        said = await talk.open()
-        while True:
-            for sentence in said:
-                console.print(f"[bold cyan]agent[/bold cyan]  {sentence}", highlight=False)
-            if talk.outcome is not None:
-                number = getattr(talk.outcome, "number", "")
-                ended = f"puts the caller through to {number}" if number else f"hangs up: {talk.outcome.outcome}"
-                console.print(f"[dim]The agent {ended}.[/dim]", highlight=False)
-                return
+    stack = AsyncExitStack()
+    # Typed lines are awaited outside the loop, where Ctrl-C and Ctrl-D work as everywhere.
+    with asyncio.Runner() as runner:
+        try:
+            ports = runner.run(stack.enter_async_context(open_ports(_mute(settings))))
+            runner.run(seed(ports))
+            if (talk := runner.run(chat_with(ports, ORGANISATION, agent))) is None:
+                fail(f"there is no agent {agent!r}; try one of {', '.join(AGENTS)}")
+            said = runner.run(talk.open())
             try:
-                line = await asyncio.to_thread(input, "you    ")
-            except EOFError:
-                console.print()
-                return
-            said = await talk.say(line) if line.strip() else []
+                while _show(said, talk.outcome):
+                    line = input("you    ")
+                    said = runner.run(talk.say(line)) if line.strip() else []
+            except (EOFError, KeyboardInterrupt):
+                console.print("\n[dim]You hang up.[/dim]")
+                runner.run(talk.hang_up())
+        finally:
+            runner.run(stack.aclose())
+
+
+def _mute(settings: Settings) -> Settings:
+    """A chat needs neither recogniser nor voice."""
+    return settings.model_copy(update={"speech": "paced", "voice": "paced"})
+
+
+def _show(said: list[str], outcome: HangUp | PutThrough | None) -> bool:
+    """Prints the agent's sentences; whether the chat goes on."""
+    for sentence in said:
+        console.print(f"[bold cyan]agent[/bold cyan]  {sentence}", highlight=False)
+    match outcome:
+        case HangUp(outcome=came_to):
+            console.print(f"[dim]The agent hangs up: {came_to}.[/dim]", highlight=False)
+        case PutThrough(number=number):
+            console.print(f"[dim]The agent puts you through to {number}.[/dim]", highlight=False)
+    return outcome is None
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """The whole platform on one port, as a laptop runs it: the media service, the functions, and what feeds them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 
@@ -21,8 +21,8 @@ from offhook.seed import seed
 from schemas.settings import Settings
 
 
-def platform(settings: Settings) -> Starlette:
-    """One ASGI app with every route; its lifespan opens the adapters and seeds the demo data."""
+def platform(settings: Settings, ready: Callable[[], None] = lambda: None) -> Starlette:
+    """One ASGI app with every route; its lifespan opens the adapters and seeds the demo data, then tells `ready`."""
     opened: list[Ports] = []
 
     async def get_ports() -> Ports:
@@ -35,6 +35,7 @@ def platform(settings: Settings) -> Starlette:
             await seed(ports)
             listen(ports)
             opened.append(ports)
+            ready()
             yield
 
     hooks, admin_api = webhooks.app(get_ports), admin(get_ports)

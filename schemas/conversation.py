@@ -22,6 +22,15 @@ class Waterfall(Model):
     """As the carrier's first mark tells."""
 
 
+class Reply(Model):
+    """What was heard of one reply; a silent caller may get several in a turn."""
+
+    text: str
+    at_ms: int
+    """When its first audio was sent, in ms since the conversation began."""
+    interrupted: bool = False
+
+
 class Turn(Model):
     """The caller's words and what the agent made of them.
     Stored at organisations/{org}/conversations/{id}/turns/{number, 6 digits}."""
@@ -36,7 +45,8 @@ class Turn(Model):
     keys: str = ""
     """What the caller pressed."""
     agent: str = ""
-    """What was heard of the reply."""
+    """What was heard of the agent, all replies together."""
+    replies: tuple[Reply, ...] = ()
     agent_at_ms: int | None = None
     """When its first audio was sent."""
     interrupted: bool = False

@@ -33,7 +33,7 @@ class Settings(Model):
     """OFFHOOK_ENVIRONMENT=production."""
     home: str
     """OFFHOOK_HOME: where the embedded adapters keep their data."""
-    port: int = 8080
+    port: int = Field(default=8080, ge=1, le=65535)
     """PORT."""
     public_url: str = ""
     """PUBLIC_URL: the webhooks' host as the carrier sees it; empty for this machine's loopback."""

@@ -135,9 +135,8 @@ def messages_of(turn: Turn) -> list[Message]:
     if turn.caller or turn.keys:
         text = turn.caller or f"[keys {turn.keys}]"
         found.append(Message(role="caller", text=text, at_ms=turn.at_ms, turn=turn.number))
-    if turn.agent:
-        at = turn.agent_at_ms if turn.agent_at_ms is not None else turn.at_ms
-        found.append(Message(role="agent", text=turn.agent, at_ms=at, turn=turn.number, interrupted=turn.interrupted))
+    for reply in turn.replies:
+        found.append(Message(role="agent", turn=turn.number, **reply.model_dump()))
     return found
 
 

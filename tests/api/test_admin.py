@@ -48,15 +48,20 @@ class Office:
             "started_at": at,
         }
         turns = [
-            {"number": 0, "at_ms": 0, "node": "start", "agent": "Hello.", "agent_at_ms": 100},
+            {
+                "number": 0,
+                "at_ms": 0,
+                "node": "start",
+                "agent": "Hello.",
+                "replies": [{"text": "Hello.", "at_ms": 100}],
+            },
             {
                 "number": 1,
                 "at_ms": 900,
                 "node": "x",
                 "caller": "hi",
                 "agent": "What",
-                "agent_at_ms": 1500,
-                "interrupted": True,
+                "replies": [{"text": "What", "at_ms": 1500, "interrupted": True}],
             },
         ]
         for turn in turns:

@@ -300,6 +300,127 @@ def test_nobody_answers_the_transfer_and_the_flow_goes_on() -> None:
     assert lab.dialogue().endswith("I'm sorry, nobody is free right now. Please call again later. Goodbye.")
 
 
+def test_a_noise_without_end_does_not_silence_the_agent() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.noise(300_000)
+
+    lab = hold(story)
+    assert "which day was that?" in lab.dialogue()
+    assert lab.outcomes[0].act is not None
+
+
+def test_sound_that_stops_in_the_middle_of_speech_does_not_silence_the_agent() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.noise(500)
+        caller.stalls()
+        await asyncio.sleep(200)
+
+    lab = hold(story)
+    assert "which day was that?" in lab.dialogue()
+
+
+def test_a_booked_call_stays_booked_whatever_happens_during_its_goodbye() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await books_until_confirmation(caller)
+        await caller.says("yes please")
+        await caller.until_agent_speaks(ms=3000)
+        for _ in range(60):
+            caller.sends(Junk("it is not JSON"))
+
+    lab = hold(story)
+    act: Any = lab.outcomes[0].act
+    assert act.outcome == "booked"
+
+
+def test_a_tool_that_the_model_started_is_told_about_before_the_caller_is_heard() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("book ten on the first of december")
+        await caller.says("actually eleven", ms=600)
+        await caller.listens()
+        caller.hangs_up()
+
+    book = ToolRequest("c1", "book_appointment", {"date": "2026-12-01", "time": "10:00"})
+    lab = prompted(["Hello."], [book], ["Booked for ten."])
+    slow_tools(lab, 2.0)
+    lab.change(tools=["order_status", "book_appointment"], flow=with_tool("book_appointment"))
+    hold(story, lab)
+    brain: Any = lab.brain
+    assert [remark.role for remark in brain.prompts[2].remarks][-2:] == ["request", "result"]
+    assert "Booked for ten." in lab.dialogue()
+    assert [a["time"] for a in lab.appointments()] == ["10:00"]
+
+
+def test_a_booking_that_comes_with_a_move_is_done_before_the_move() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("book ten on the first of december and that is all")
+
+    book = ToolRequest("c1", "book_appointment", {"date": "2026-12-01", "time": "10:00"})
+    move = ToolRequest("c2", "go_on", {"which": "0"})
+    lab = prompted(["Hello."], [book, move], [move])
+    lab.change(tools=["order_status", "book_appointment"], flow=with_tool("book_appointment"))
+    hold(story, lab)
+    assert len(lab.appointments()) == 1
+    assert lab.dialogue().endswith("agent: Goodbye then.")
+
+
+def test_arguments_that_cannot_be_kept_are_refused_not_fatal() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("where is my order")
+        await caller.listens()
+        caller.hangs_up()
+
+    lab = prompted(["Hello."], [ToolRequest("c1", "order_status", {"order_number": 2**70})], ["I can't find it."])
+    hold(story, lab)
+    assert lab.dialogue().endswith("agent: I can't find it.")
+
+
+def test_a_burst_of_keys_keeps_what_was_heard() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.until_agent_speaks(ms=1500)
+        caller.presses("12")
+        await caller.listens()
+        caller.hangs_up()
+
+    lab = hold(story, agent="orders")
+    assert lab.turns()[0].agent == "Kettle and Lamp, good day."
+
+
+def test_a_write_that_happened_though_it_seemed_to_fail_loses_nothing() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        real = lab.documents.transact
+        failures = iter([True, False, True])
+
+        async def deceptive(body: Any) -> Any:
+            result = await real(body)
+            if next(failures, False):
+                raise Unavailable("the answer was lost")
+            return result
+
+        lab.documents.transact = deceptive  # type: ignore[method-assign]
+        await books(lab, caller)
+
+    lab = hold(story)
+    assert lab.outcomes[0].why == ""
+    assert len(lab.appointments()) == 1
+    assert folded(lab) == stored_state(lab)
+
+
+def with_tool(name: str) -> dict[str, Any]:
+    """The prompted flow, its node offering one more tool."""
+    nodes = [{**node, "tools": ["order_status", name]} if node["id"] == "talk" else node for node in PROMPTED["nodes"]]  # type: ignore[attr-defined, index]
+    return {**PROMPTED, "nodes": nodes}
+
+
+def slow_tools(lab: Lab, seconds: float) -> None:
+    """Every tool takes so long."""
+    lab.tool_delay_s = seconds
+
+
 # --- the journal is the truth ---
 
 

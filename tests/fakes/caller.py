@@ -95,6 +95,10 @@ class Caller:
     def sends(self, event: LineEvent) -> None:
         self._events.put_nowait(event)
 
+    def stalls(self) -> None:
+        """The line stays open, and no more sound comes."""
+        self._feed.cancel()
+
     def hangs_up(self) -> None:
         self._feed.cancel()
         self._events.put_nowait(None)

@@ -5,19 +5,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from adapters.builtin_tools import BuiltinTools
 from adapters.offline_brain import OfflineBrain
 from adapters.paced_voice import PacedVoice
 from domain.conversation import Conversation
 from domain.phrases import PhraseBook
 from domain.ports import Brain, Ports, Voice
 from media_service.call import Call, Outcome
-from media_service.journal import path_of, read
+from media_service.journal import path_of, take
 from offhook.seed import ITEMS, ORDERS, demo_version
 from schemas.agent import AgentVersion
 from schemas.conversation import Conversation as Stored
 from schemas.conversation import Turn
 from schemas.organisation import Organisation
 from schemas.signals import Opened
+from schemas.tool import ToolCall, ToolResult
 from tests.fakes import virtual_time
 from tests.fakes.caller import Caller, ScriptedSpeech
 from tests.fakes.memory_documents import MemoryDocuments
@@ -39,6 +41,18 @@ class LoopClock:
         return self._begins + timedelta(seconds=asyncio.get_running_loop().time())
 
 
+class SlowTools:
+    """The real ones, as slow as the lab says."""
+
+    def __init__(self, lab: "Lab", tools: BuiltinTools) -> None:
+        self._lab, self._tools = lab, tools
+        self.offered = tools.offered
+
+    async def run(self, organisation: Organisation, call: ToolCall) -> ToolResult:
+        await asyncio.sleep(self._lab.tool_delay_s)
+        return await self._tools.run(organisation, call)
+
+
 class Lab:
     """What a story may set up before the call and look at after it."""
 
@@ -52,14 +66,17 @@ class Lab:
         self.id = "cnv_test"
         self.begins = NOW
         self.caller = Caller
+        self.tool_delay_s = 0.0
 
     def change(self, **fields: Any) -> None:
         """Another version of the agent."""
         self.version = AgentVersion.model_validate({**self.version.model_dump(), **fields})
 
     def ports(self) -> Ports:
+        clock = LoopClock(self.begins)
         return paper_ports(
-            clock=LoopClock(self.begins),
+            clock=clock,
+            tools=SlowTools(self, BuiltinTools(self.documents, clock)),
             documents=self.documents,
             speech=self.speech,
             brain=self.brain,
@@ -87,7 +104,7 @@ class Lab:
         """One line of the conversation, from its opening until the agent or the story ends it."""
         await self.prepare()
         ports = self.ports()
-        state, journal, number = await read(self.documents, path_of(ORGANISATION.id, self.id))
+        state, journal, number = await take(self.documents, path_of(ORGANISATION.id, self.id), ports.clock)
         tools = ports.tools.offered(ORGANISATION)
         conversation = Conversation(self.id, ORGANISATION, self.version, tools, state)
         conversation.fold(journal)

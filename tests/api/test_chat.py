@@ -1,0 +1,78 @@
+"""Typed conversations."""
+
+import asyncio
+from typing import Any
+
+from domain.ports import Ports
+from functions.chat import Chat, chat_with
+from offhook.seed import ORGANISATION, seed
+from tests.fakes.ports import paper_ports
+
+
+def chat(*lines: str, agent: str = "agt_demo_booking") -> tuple[list[str], Chat, Ports]:
+    """What the agent said to these lines, the chat, and where it was kept."""
+
+    async def talk() -> tuple[list[str], Chat, Ports]:
+        ports = paper_ports()
+        await seed(ports)
+        chat = await chat_with(ports, ORGANISATION, agent)
+        assert chat is not None
+        said = await chat.open()
+        for line in lines:
+            said += await chat.say(line)
+        return said, chat, ports
+
+    return asyncio.run(talk())
+
+
+def kept(ports: Ports) -> dict[str, Any]:
+    documents: Any = ports.documents
+    [conversation] = [d for path, d in documents.kept.items() if path.split("/")[-2:-1] == ["conversations"]]
+    return conversation  # type: ignore[no-any-return]
+
+
+def test_the_booking_conversation_typed() -> None:
+    said, talk, ports = chat("next tuesday", "half past two", "no, on thursday", "yes")
+    assert said[-1].startswith("You are booked for Thursday the 26th of November at 2:30 PM.")
+    assert talk.outcome is not None
+    conversation = kept(ports)
+    assert (conversation["channel"], conversation["state"], conversation["outcome"]) == ("chat", "ended", "booked")
+    documents: Any = ports.documents
+    turns = [d["caller"] for path, d in sorted(documents.kept.items()) if "/turns/" in path]
+    assert turns == ["", "next tuesday", "half past two", "no, on thursday", "yes"]
+    [appointment] = [d for path, d in documents.kept.items() if "/appointments/" in path]
+    assert appointment["conversation"] == conversation["id"]
+
+
+def test_a_single_digit_is_a_key_where_keys_are_offered() -> None:
+    said, _, _ = chat("1", "47129", "2", agent="agt_demo_orders")
+    assert any(line.startswith("Order 4 7 1 2 9 left our warehouse") for line in said)
+    assert said[-1] == "Thank you for calling. Goodbye."
+
+
+def test_nonsense_ends_with_a_person() -> None:
+    _, talk, _ = chat("purple", "green", "blue")
+    assert getattr(talk.outcome, "number", "") == "+15005550199"
+
+
+def test_a_caller_who_leaves_is_written_down() -> None:
+    async def talk() -> str:
+        ports = paper_ports()
+        await seed(ports)
+        chat = await chat_with(ports, ORGANISATION, "agt_demo_booking")
+        assert chat is not None
+        await chat.open()
+        await chat.hang_up()
+        return str(kept(ports)["outcome"])
+
+    assert asyncio.run(talk()) == "caller_left"
+
+
+def test_an_agent_that_is_not_there_is_none() -> None:
+    async def ask(agent: str) -> Chat | None:
+        ports = paper_ports()
+        await seed(ports)
+        return await chat_with(ports, ORGANISATION, agent)
+
+    assert asyncio.run(ask("agt_nobody")) is None
+    assert asyncio.run(ask("../x")) is None
