@@ -108,6 +108,10 @@ class PocketsphinxSpeech:
         except Unavailable as problem:
             finals.put_nowait(problem)
             return
+        except Exception as problem:  # a grammar that the decoder refuses must not pass for silence
+            log.exception("recogniser_broke")
+            finals.put_nowait(Unavailable(f"the recogniser broke: {problem}"))
+            return
         finals.put_nowait(Transcript(text, final=True))
         if fresh := set(left_out) - self._told:
             self._told |= fresh
