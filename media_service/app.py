@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 from domain import acts as a
 from domain.conversation import Conversation
 from domain.phrases import PhraseBook
-from domain.ports import BadStart, Ports, Stream, Transaction, Unavailable
+from domain.ports import BadStart, Event, Ports, Stream, Transaction, Unavailable
 from domain.ticket import Ticket, open_ticket
 from media_service.call import Call
 from media_service.journal import path_of, take
@@ -169,8 +169,18 @@ class MediaService:
         try:
             async with asyncio.timeout(STORE_S):
                 await ports.documents.transact(body)
+                await self._tell_of_late_turns(ports, call)
         except (Unavailable, TimeoutError) as problem:
             log.error("outcome_not_stored", why=str(problem))
+
+    async def _tell_of_late_turns(self, ports: Ports, call: Call) -> None:
+        """A caller who hung up may have ended the conversation before this line's last turn was stored: whoever made
+        something of its end is told again."""
+        organisation, id = call.conversation.organisation.id, call.conversation.id
+        stored = await ports.documents.get(path_of(organisation, id))
+        if stored is not None and stored["state"] == "ended":
+            happened = {"organisation": organisation, "conversation": id}
+            await ports.bus.publish(Event(f"{id}.ended.{call.batch}", "conversation.ended", happened))
 
     # --- health and live figures ---
 

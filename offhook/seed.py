@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from domain.flow_check import refuse_if_broken
-from domain.ports import Ports
+from domain.ports import Ports, Where
 from functions.admin.app import hash_of
 from schemas.agent import Agent, AgentVersion
 from schemas.key import Key
@@ -45,8 +45,16 @@ async def seed(ports: Ports) -> None:
     for path, document in documents.items():
         if await ports.documents.get(path) is None:
             await ports.documents.put(path, document)
-    key = Key(organisation=ORGANISATION, name="local owner", created_at=now)
-    await ports.documents.put(f"keys/{hash_of(ports.settings.owner_key)}", key.model_dump(mode="json"))
+    await _make_good(ports, Key(organisation=ORGANISATION, name="local owner", created_at=now))
+
+
+async def _make_good(ports: Ports, owner: Key) -> None:
+    """The owner's key of the settings, and no other one that they named before."""
+    path = f"keys/{hash_of(ports.settings.owner_key)}"
+    await ports.documents.put(path, owner.model_dump(mode="json"))
+    for found in (await ports.documents.query("keys", [Where("name", "==", owner.name)])).found:
+        if found.path != path:
+            await ports.documents.delete(found.path)
 
 
 def demo_version(agent: str, file: str, now: datetime) -> AgentVersion:

@@ -12,7 +12,7 @@ from functions.admin.app import app, hash_of
 from offhook.seed import ORGANISATION, seed
 from schemas.organisation import Organisation
 from schemas.tool import ToolCall
-from tests.fakes.ports import NOW, paper_ports
+from tests.fakes.ports import NOW, paper_ports, settings
 
 OWNER = {"Authorization": "Bearer owner"}
 
@@ -154,6 +154,13 @@ def test_booked_appointments_are_listed(office: Office) -> None:
     assert office.get("/appointments?date=2026-11-25").json()["data"] == []
     assert len(office.get("/appointments?conversation=cnv_1").json()["data"]) == 1
     assert office.get("/appointments?conversation=cnv_2").json()["data"] == []
+
+
+def test_an_owner_s_key_that_was_replaced_opens_nothing(office: Office) -> None:
+    documents = office.ports.documents
+    asyncio.run(seed(paper_ports(documents=documents, settings=settings(owner_key="another"))))
+    assert office.get("/conversations").status_code == 401
+    assert office.get("/conversations", {"Authorization": "Bearer another"}).status_code == 200
 
 
 def test_a_store_that_is_down_is_503(office: Office) -> None:
