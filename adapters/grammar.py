@@ -1,7 +1,7 @@
 """What a caller may answer, as a JSGF grammar for a recogniser that hears nothing else. English only so far."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from schemas.variable import Expectation, Variable
@@ -64,7 +64,13 @@ def grammar(expectation: Expectation, knows: Callable[[str], bool]) -> Grammar:
         says.append(f"/{weight}/ {lead} ({' | '.join(moments)})")
     definitions = [f"<{name}> = {body};" for name, body in rules.items()]
     jsgf = "\n".join(
-        ["#JSGF V1.0;", "grammar answer;", f"public <answer> = {' | '.join([*says, '/1/ <always>'])};", *definitions, *_SHARED]
+        [
+            "#JSGF V1.0;",
+            "grammar answer;",
+            f"public <answer> = {' | '.join([*says, '/1/ <always>'])};",
+            *definitions,
+            *_SHARED,
+        ]
     )
     return Grammar(jsgf, tuple(left_out))
 
@@ -83,10 +89,10 @@ _SHARED = """\
 <always> = [can i] (speak | talk) to a (human | person) [please] | operator | a human please
   | [please] (say that again | repeat that) [please] | goodbye | hello;
 <need> = i need an appointment | i'd like an appointment;
-<yes> = /3/ (yes | yeah | yep) [please | that's right] | /1/ that's right | /1/ correct | /1/ sure;
-<no> = no | no thank you | nope;
+<yes> = /3/ (yes | yeah) [please | that's right] | /1/ that's right | /1/ correct | /1/ sure;
+<no> = no | no thank you;
 <digit> = zero | oh | one | two | three | four | five | six | seven | eight | nine;
-<cardinal> = <below_hundred> | (one | two | three | four | five | six | seven | eight | nine) hundred [[and] <below_hundred>];
+<cardinal> = <below_hundred> | <unit> hundred [[and] <below_hundred>];
 <below_hundred> = zero | one | two | three | four | five | six | seven | eight | nine | <teen> | <ten> [<unit>];
 <unit> = one | two | three | four | five | six | seven | eight | nine;
 <teen> = ten | eleven | twelve | thirteen | fourteen | fifteen | sixteen | seventeen | eighteen | nineteen;
@@ -96,10 +102,12 @@ _SHARED = """\
 <nth> = first | second | third | fourth | fifth | sixth | seventh | eighth | ninth;
 <nth_of_month> = /9/ <nth> | tenth | eleventh | twelfth | thirteenth | fourteenth | fifteenth | sixteenth | seventeenth
   | eighteenth | nineteenth | twentieth | /9/ twenty <nth> | thirtieth | thirty first;
-<day> = /2/ today | /4/ tomorrow | /1/ the day after tomorrow | /10/ [on | next | this] <weekday> | /6/ [on] the <nth_of_month> [of <month>]
+<day> = /2/ today | /4/ tomorrow | /1/ the day after tomorrow | /10/ [on | next | this] <weekday>
+  | /6/ [on] the <nth_of_month> [of <month>]
   | /6/ [on] <month> [the] <nth_of_month>;
 <hour> = one | two | three | four | five | six | seven | eight | nine | ten | eleven | twelve;
-<minutes> = /8/ thirty | /4/ fifteen | /4/ forty five | oh five | ten | twenty | twenty five | thirty five | forty | fifty | fifty five;
+<minutes> = /8/ thirty | /4/ fifteen | /4/ forty five | oh five | ten | twenty | twenty five | thirty five
+  | forty | fifty | fifty five;
 <half_of_day> = /4/ a m | /4/ p m | /3/ in the morning | /3/ in the afternoon | /1/ in the evening;
 <clear_clock> = /4/ at <hour> [<half_of_day>] | /4/ [at] <hour> o'clock [<half_of_day>] | /4/ <hour> <half_of_day>
   | /4/ [at] half past <hour> | /4/ [at] <hour> <minutes> [<half_of_day>]
