@@ -38,6 +38,11 @@ class EspeakVoice:
         """Raises Unavailable if the `embedded` extra is not installed."""
         self._engine = _engine()
 
+    async def check(self) -> None:
+        """Raises Unavailable unless it can say a word."""
+        if not await self._engine.say("Yes.", self._engine.find(VoiceStyle()), NATURAL_WPM):
+            raise Unavailable("espeak-ng says nothing")
+
     async def speak(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
         """A sentence's sound in one piece, some ms after the sentence came. Raises Unavailable for a voice that it
         doesn't have. Cancelling stops the synthesis under way."""
