@@ -83,7 +83,8 @@ class TwilioLine:
         try:
             if message["streamSid"] != self._stream_sid:
                 return Junk("it belongs to another stream")
-            sequence = int(message["sequenceNumber"])
+            # One that isn't numbered can't be out of order.
+            sequence = int(message.get("sequenceNumber", self._last_sequence + 1))
             if sequence <= self._last_sequence:
                 return Junk(f"its number {sequence} is not after {self._last_sequence}")
             match message["event"]:
@@ -105,7 +106,8 @@ class TwilioLine:
                     return Junk(f"there is no event {str(unknown)[:40]!r} here")
         except (KeyError, TypeError, ValueError, AttributeError):
             return Junk("its fields are not Twilio's")
-        self._last_sequence = sequence
+        if "sequenceNumber" in message:
+            self._last_sequence = sequence
         return event
 
     async def play(self, sound: bytes) -> None:

@@ -106,6 +106,11 @@ def test_a_frame_that_comes_late_or_twice_is_junk() -> None:
     assert kinds == [bytes, Junk, Junk, bytes]
 
 
+def test_a_mark_without_a_number_is_taken() -> None:
+    mark = {"event": "mark", "mark": {"name": "1.0"}, "streamSid": SID}
+    assert events(media(5), mark, media(6)) == [b"\xff" * 160, Mark("1.0"), b"\xff" * 160]
+
+
 def test_frames_of_any_size_are_taken() -> None:
     assert events(media(2, b"\x01"), media(3, b"\x02" * 1000)) == [b"\x01", b"\x02" * 1000]
 
