@@ -22,6 +22,8 @@ from schemas.signals import Deaf, Garbled, Heard, Lost, Opened, Overdue, Pressed
 
 CONFIRM_S = 0.5
 """How long the answer's first audio waits for the caller's words to be stored."""
+MOST_WAITING = 1000
+"""Signals that wait to be taken; a call that is so far behind breaks rather than lag for ever."""
 MOST_JUNK = 50
 """A line that sends more than this many things that its protocol doesn't allow is ended."""
 HEAR_AGAIN_S = 0.5
@@ -57,7 +59,7 @@ class Call:
         version = self.conversation.version
         self._loop = asyncio.get_running_loop()
         self._zero = self._loop.time() - self.opened.at / 1000
-        self._inbox = asyncio.Queue[Signal | None]()  # bounded by what a line can send; see MOST_JUNK
+        self._inbox = asyncio.Queue[Signal | None](MOST_WAITING)
         self._ear = Ear(version.listening, self.ports.detector(), version.language)
         self._style = VoiceStyle(voice=version.voice, language=version.language, speed=version.speed)
         self._phrases = version.phrases.model_dump().values()
@@ -136,7 +138,8 @@ class Call:
                         self._emit(Pressed(at=0, digit=digit))
                     case Junk(why=why):
                         junk += 1
-                        log.warning("line_junk", conversation=self.conversation.id, why=why, count=junk)
+                        if junk <= MOST_JUNK:
+                            log.warning("line_junk", conversation=self.conversation.id, why=why, count=junk)
                         if junk == MOST_JUNK:
                             self._emit(Garbled(at=0, why=why))
         await self._mouth.lose()
