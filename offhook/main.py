@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 import sys
 from contextlib import AsyncExitStack
@@ -57,7 +58,7 @@ def up(
     try:
         socket.create_server((host, settings.port)).close()
     except OSError as problem:
-        fail(f"port {settings.port} can't be had ({problem.strerror}); set PORT to another")
+        fail(f"port {settings.port} can't be had ({os.strerror(problem.errno or 0)}); set PORT to another")
     url = settings.public_urls[0]
     owner = settings.owner_key
     console.print("[bold]Offhook[/bold] is starting. Once it is up:\n")
