@@ -62,6 +62,8 @@ def grammar(expectation: Expectation, knows: Callable[[str], bool]) -> Grammar:
         lead = "(/1/ <NULL> | /2/ no)" if "yes_no" in asked else "(/20/ <NULL> | /1/ <need>)"
         weight = 10 if asked & {"date", "time"} else 2
         says.append(f"/{weight}/ {lead} ({' | '.join(moments)})")
+    if "yes_no" not in asked:
+        says.append("/1/ goodbye")  # too much like "yes", and too dear a mistake there
     definitions = [f"<{name}> = {body};" for name, body in rules.items()]
     jsgf = "\n".join(
         [
@@ -87,7 +89,7 @@ _BODIES = {
 
 _SHARED = """\
 <always> = [can i] (speak | talk) to a (human | person) [please] | operator | a human please
-  | [please] (say that again | repeat that) [please] | goodbye | hello;
+  | [please] (say that again | repeat that) [please];
 <need> = i need an appointment | i'd like an appointment;
 <yes> = /3/ (yes | yeah) [please | that's right] | /1/ that's right | /1/ correct | /1/ sure;
 <no> = no | no thank you;
