@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.flow import Flow
 from schemas.model import Model
@@ -17,10 +17,20 @@ class Listening(Model):
 
     silence_ms: Annotated[int, Field(ge=100, le=5000)] = 600
     """Silence that ends a turn; a complete answer settles sooner, an unfinished one later."""
+    shortest_silence_ms: Annotated[int, Field(ge=100, le=5000)] = 100
+    """No answer settles sooner, however complete; the same as `silence_ms` to give every caller that time."""
+    longest_silence_ms: Annotated[int, Field(ge=100, le=10_000)] = 10_000
+    """No answer settles later, however unfinished."""
     minimum_speech_ms: Annotated[int, Field(ge=20, le=2000)] = 250
     """Shorter sounds aren't speech."""
     interruptions: bool = True
     """Whether the caller may interrupt the agent."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Listening":
+        if not self.shortest_silence_ms <= self.silence_ms <= self.longest_silence_ms:
+            raise ValueError("silence_ms must lie between shortest_silence_ms and longest_silence_ms")
+        return self
 
 
 class Patience(Model):
