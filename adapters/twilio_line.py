@@ -2,13 +2,16 @@
 
 import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from time import monotonic
+from typing import Any, Literal
 
 import orjson
+from msgspec import DecodeError, Struct, json
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from domain.mulaw import FRAME_MS
 from domain.ports import BadStart, Junk, Key, LineEvent, Mark, Stream
 
 LARGEST_MESSAGE = 64 * 1024
@@ -16,6 +19,10 @@ LARGEST_MESSAGE = 64 * 1024
 START_S = 5.0
 MOST_GREETINGS = 5
 KEYS = frozenset("0123456789*#ABCD")
+DIRECT = "offhook.direct"
+"""The ASGI extension of a server that hands messages over as they come, without a task that waits for each."""
+DRIFT = 0.0001
+"""How much two clocks may differ in pace, at most; quartz stays well below."""
 
 
 class TwilioStreams:
@@ -29,7 +36,7 @@ class TwilioStreams:
         try:
             async with asyncio.timeout(START_S):
                 for _ in range(MOST_GREETINGS):
-                    message = _parse(await socket.receive())
+                    message = _parse(_text(await socket.receive()))
                     if isinstance(message, dict) and message.get("event") == "start":
                         return self._started(socket, message)
         except TimeoutError:
@@ -55,30 +62,95 @@ class TwilioStreams:
         return Stream(call_sid, str(ticket), TwilioLine(socket, stream_sid, sequence))
 
 
+class _Media(Struct, gc=False):
+    payload: bytes
+    timestamp: int = -1
+    track: Literal["inbound"] = "inbound"
+
+
+class _MediaMessage(Struct, gc=False):
+    event: Literal["media"]
+    streamSid: str
+    sequenceNumber: int
+    media: _Media
+
+
+_media_message = json.Decoder(_MediaMessage, strict=False).decode  # not strict: Twilio's numbers are texts
+
+
 class TwilioLine:
     """The line of a started stream."""
 
     def __init__(self, socket: WebSocket, stream_sid: str, sequence: int) -> None:
         self._socket = socket
+        self._direct = socket.scope.get("extensions", {}).get(DIRECT)
         self._stream_sid = stream_sid
         self._last_sequence = sequence
         self._media = b'{"event":"media","streamSid":%s,"media":{"payload":"' % orjson.dumps(stream_sid)
-        self._clear = orjson.dumps({"event": "clear", "streamSid": stream_sid}).decode()
+        self._clear = orjson.dumps({"event": "clear", "streamSid": stream_sid})
         self._open = True
+        self._promptest = float("inf")
+        self.late: Callable[[float], None] = lambda ms: None
 
-    async def events(self) -> AsyncIterator[LineEvent]:
+    async def carry(self, take: Callable[[LineEvent], None]) -> None:
         """Ends at `stop` or when the socket closes."""
+        ended = asyncio.get_running_loop().create_future()
+
+        def receive(message: bytes | Mapping[str, Any]) -> None:
+            if ended.done():
+                return
+            try:
+                if (event := self._read(message)) is None:
+                    ended.set_result(None)
+                else:
+                    take(event)
+            except Exception as problem:
+                ended.set_exception(problem)
+
+        if self._direct:
+            self._direct["hand_over"](receive)
+            try:
+                await ended
+            finally:
+                self._direct["hand_over"](None)
+        else:
+            while not ended.done():
+                receive(await self._socket.receive())
+            ended.result()
+
+    def _read(self, message: bytes | Mapping[str, Any]) -> LineEvent | None:
+        """What a message means, a text or an ASGI event; None when the line ends."""
         try:
-            while True:
-                message = _parse(await self._socket.receive())
-                event = message if isinstance(message, Junk) else self._read(message)
-                if event is None:
-                    return
-                yield event
+            text = message if type(message) is bytes else _text(message)
         except WebSocketDisconnect:
             self._open = False
+            return None
+        if sound := self._sound(text):
+            return sound
+        parsed = _parse(text)
+        return parsed if isinstance(parsed, Junk) else self._interpret(parsed)
 
-    def _read(self, message: dict[str, Any]) -> LineEvent | None:
+    def _sound(self, text: bytes | str | None) -> bytes | None:
+        """The sound in the one message that comes fifty times a second; None if it is any other, or not in order."""
+        try:
+            message = _media_message(text)
+        except (DecodeError, TypeError):
+            return None
+        media = message.media
+        if message.streamSid != self._stream_sid or message.sequenceNumber <= self._last_sequence or not media.payload:
+            return None
+        self._last_sequence = message.sequenceNumber
+        if media.timestamp >= 0:
+            self._measure(media.timestamp)
+        return media.payload
+
+    def _measure(self, timestamp: int) -> None:
+        """Tells how late a piece of sound is, by the carrier's clock (ms) against ours."""
+        delay = monotonic() * 1000 - timestamp
+        self._promptest = min(delay, self._promptest + DRIFT * FRAME_MS)
+        self.late(delay - self._promptest)
+
+    def _interpret(self, message: dict[str, Any]) -> LineEvent | None:
         """What a message means; None for `stop`. Junk for what Twilio wouldn't send."""
         try:
             if message["streamSid"] != self._stream_sid:
@@ -111,11 +183,11 @@ class TwilioLine:
         return event
 
     async def play(self, sound: bytes) -> None:
-        await self._send((self._media + b64encode(sound) + b'"}}').decode())
+        await self._send(self._media + b64encode(sound) + b'"}}')
 
     async def mark(self, name: str) -> None:
         message = {"event": "mark", "streamSid": self._stream_sid, "mark": {"name": name}}
-        await self._send(orjson.dumps(message).decode())
+        await self._send(orjson.dumps(message))
 
     async def clear(self) -> None:
         await self._send(self._clear)
@@ -127,21 +199,27 @@ class TwilioLine:
             with suppress(RuntimeError, WebSocketDisconnect):  # it went first
                 await self._socket.close(1000)
 
-    async def _send(self, message: str) -> None:
-        """A line that went meanwhile takes nothing more; `events` ends then."""
+    async def _send(self, message: bytes) -> None:
+        """A line that went meanwhile takes nothing more; `carry` ends then."""
         if not self._open:
             return
+        if self._direct:
+            self._direct["send"](message)
+            return
         try:
-            await self._socket.send_text(message)
+            await self._socket.send_text(message.decode())
         except (RuntimeError, WebSocketDisconnect):
             self._open = False
 
 
-def _parse(received: MutableMapping[str, Any]) -> dict[str, Any] | Junk:
-    """Raises WebSocketDisconnect when the socket closed."""
+def _text(received: Mapping[str, Any]) -> str | None:
+    """None if the message is binary. Raises WebSocketDisconnect when the socket closed."""
     if received["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(received.get("code", 1005), received.get("reason"))
-    text = received.get("text")
+    return received.get("text")
+
+
+def _parse(text: bytes | str | None) -> dict[str, Any] | Junk:
     if text is None:
         return Junk("it is not text")
     if len(text) > LARGEST_MESSAGE:

@@ -177,8 +177,13 @@ LineEvent = bytes | Mark | Key | Junk
 
 
 class Line(Protocol):
-    def events(self) -> AsyncIterator[LineEvent]:
-        """What comes in, until the line ends. Cancelling loses nothing but the event under way."""
+    late: Callable[[float], None]
+    """Told, of the caller's sound, how many ms later each piece came than the promptest of late. Set it before
+    `carry` to know."""
+
+    async def carry(self, take: Callable[[LineEvent], None]) -> None:
+        """Hands over what comes in, in order and as it comes, until the line ends. What `take` raises ends it, too,
+        and is raised here. Cancelling: nothing is handed over any more."""
         ...
 
     async def play(self, sound: bytes) -> None:

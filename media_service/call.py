@@ -11,7 +11,7 @@ import structlog
 from domain import acts as a
 from domain.conversation import Conversation
 from domain.phrases import PhraseBook, RememberingVoice
-from domain.ports import Junk, Key, Line, Mark, Ports, Unavailable, VoiceStyle
+from domain.ports import Junk, Key, Line, LineEvent, Mark, Ports, Unavailable, VoiceStyle
 from domain.reply import run_tool, think
 from media_service.alongside import alongside
 from media_service.ear import Ear
@@ -126,22 +126,25 @@ class Call:
     async def _hear(self) -> None:
         """The line's events, until it ends."""
         junk = 0
-        async with aclosing(self.line.events()) as events:  # type: ignore[type-var]
-            async for event in events:
-                match event:
-                    case bytes():
-                        for signal in self._ear.hear(event):
-                            self._emit(signal)
-                    case Mark(name=name):
-                        self._mouth.marked(name)
-                    case Key(digit=digit):
-                        self._emit(Pressed(at=0, digit=digit))
-                    case Junk(why=why):
-                        junk += 1
-                        if junk <= MOST_JUNK:
-                            log.warning("line_junk", conversation=self.conversation.id, why=why, count=junk)
-                        if junk == MOST_JUNK:
-                            self._emit(Garbled(at=0, why=why))
+
+        def take(event: LineEvent) -> None:
+            nonlocal junk
+            match event:
+                case bytes():
+                    for signal in self._ear.hear(event):
+                        self._emit(signal)
+                case Mark(name=name):
+                    self._mouth.marked(name)
+                case Key(digit=digit):
+                    self._emit(Pressed(at=0, digit=digit))
+                case Junk(why=why):
+                    junk += 1
+                    if junk <= MOST_JUNK:
+                        log.warning("line_junk", conversation=self.conversation.id, why=why, count=junk)
+                    if junk == MOST_JUNK:
+                        self._emit(Garbled(at=0, why=why))
+
+        await self.line.carry(take)
         await self._mouth.lose()
         self._emit(Lost(at=0, why="the line ended"))
 

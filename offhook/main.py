@@ -19,6 +19,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from adapters.wiring import BadSettings, open_ports, read_settings
 from domain.acts import HangUp, PutThrough
 from functions.chat import chat_with
+from media_service.socket import MediaSocket
 from offhook.call import call
 from offhook.doctor import examine
 from offhook.platform import platform
@@ -94,7 +95,7 @@ def server(app: ASGIApp, settings: Settings, host: str = "127.0.0.1", log_level:
         host=host,
         port=settings.port,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        ws="websockets-sansio",
+        ws=MediaSocket,
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,
         log_level=log_level,

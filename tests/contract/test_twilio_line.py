@@ -44,7 +44,9 @@ def events(*messages: Any) -> list[Any]:
 
     async def read() -> list[Any]:
         stream = await TwilioStreams(ACCOUNT).begin(PaperSocket(CONNECTED, START, *messages))
-        return [event async for event in stream.line.events()]
+        taken: list[Any] = []
+        await stream.line.carry(taken.append)
+        return taken
 
     return asyncio.run(read())
 

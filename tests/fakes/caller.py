@@ -1,10 +1,11 @@
 """A caller on a line of paper: frames every 20 ms, a playback clock, marks when they are due. Made for virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from domain.mulaw import FRAME, SILENCE, milliseconds
 from domain.ports import (
+    SPEECH_BEGINS,
     SPEECH_ENDS,
     Expectation,
     Key,
@@ -27,20 +28,30 @@ class PaperDetector:
 
 
 class ScriptedSpeech:
-    """Understands the lines that the caller was told to say, each at the end of its sound."""
+    """Understands the lines that the caller was told to say, each at the end of its sound; and a word more each
+    `word_ms` of it, if that is set."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.failing = 0
+        self.word_ms = 0
 
     async def transcribe(self, sound: AsyncIterator[Sound], expectation: Expectation) -> AsyncIterator[Transcript]:
         if self.failing:
             self.failing -= 1
             raise Unavailable("deaf")
         turn: list[str] = []
+        heard_ms = 0.0
         async for piece in sound:
             if isinstance(piece, Expectation):
                 turn = []
+            elif piece is SPEECH_BEGINS:
+                heard_ms = 0.0
+            elif isinstance(piece, bytes) and self.word_ms and self.lines:
+                known, heard_ms = heard_ms // self.word_ms, heard_ms + milliseconds(piece)
+                if heard_ms // self.word_ms > known:
+                    words = self.lines[0].split()[: int(heard_ms // self.word_ms)]
+                    yield Transcript(" ".join([*turn, *words]), final=False)
             elif piece is SPEECH_ENDS:
                 if self.lines:
                     turn.append(self.lines.pop(0))
@@ -59,6 +70,7 @@ class Caller:
         self.clears = 0
         self.heard_ms = 0.0
         self.closed = False
+        self.late: Callable[[float], None] = lambda ms: None
         self._feed = asyncio.get_running_loop().create_task(self._frames())
 
     # --- what the story does ---
@@ -73,6 +85,10 @@ class Caller:
         self._saying = ms // 20
         while self._saying:
             await asyncio.sleep(0.02)
+
+    async def quiet(self, ms: int) -> None:
+        """Says nothing for that long."""
+        await asyncio.sleep(ms / 1000)
 
     async def listens(self, quiet_ms: int = 400) -> None:
         """Until the agent has spoken and then been quiet for so long."""
@@ -111,9 +127,9 @@ class Caller:
 
     # --- the Line ---
 
-    async def events(self) -> AsyncIterator[LineEvent]:
+    async def carry(self, take: Callable[[LineEvent], None]) -> None:
         while (event := await self._events.get()) is not None:
-            yield event
+            take(event)
 
     async def play(self, sound: bytes) -> None:
         now = asyncio.get_running_loop().time()

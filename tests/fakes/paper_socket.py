@@ -11,6 +11,7 @@ class PaperSocket:
         self._messages = [self._frame(message) for message in messages]
         self.sent: list[dict[str, Any]] = []
         self.closed: int | None = None
+        self.scope: dict[str, Any] = {}
 
     @staticmethod
     def _frame(message: Any) -> dict[str, Any]:
