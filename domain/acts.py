@@ -10,6 +10,34 @@ from schemas.variable import Expectation
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """The reply may be heard. One that isn't released yet is a draft: it is prepared up to its first sound."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Throw a draft away, and stop all work for it; nothing of it was heard."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Fall silent in the middle of the reply, for a moment."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on where the reply was paused."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
 class Say:
     """Speak a sentence, after those of the same reply before it."""
 
@@ -67,7 +95,7 @@ class Watch:
     """Tell (signal Overdue) when nothing was audible for this long, counted from now or from the end of what is
     playing, whichever is later. Replaces the watch before it."""
 
-    what: Literal["reply", "caller", "speech", "transcript", "keys"]
+    what: Literal["reply", "caller", "speech", "transcript", "keys", "doubt"]
     after_ms: int
 
 
@@ -99,4 +127,21 @@ class PutThrough:
     outcome: str
 
 
-Act = Say | Close | Cut | Think | RunTool | Expect | Endpoint | Watch | Unwatch | Record | HangUp | PutThrough
+Act = (
+    Release
+    | Discard
+    | Pause
+    | Resume
+    | Say
+    | Close
+    | Cut
+    | Think
+    | RunTool
+    | Expect
+    | Endpoint
+    | Watch
+    | Unwatch
+    | Record
+    | HangUp
+    | PutThrough
+)

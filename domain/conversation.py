@@ -6,7 +6,7 @@ follows from it.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -15,10 +15,13 @@ from pydantic import BaseModel
 
 from domain import acts as a
 from domain import keypad, prompt
+from domain.backchannel import is_backchannel
 from domain.endpointing import silence_ms
 from domain.flow import Ask, FlowStuck, HangUp, Listen, PutThrough, Run, Step, Walk
 from domain.moment import Moment
-from domain.turn import Enter, Leave, Phase, Take, Yield, after
+from domain.reading import completeness, wish
+from domain.reading.plain import plain
+from domain.turn import Enter, Interrupt, Leave, Phase, Resume, Take, Yield, after
 from domain.values import valid
 from schemas import signals as s
 from schemas.agent import AgentVersion
@@ -27,8 +30,12 @@ from schemas.flow import FlowState, Function, Transfer
 from schemas.organisation import Organisation
 from schemas.remark import Remark
 from schemas.tool import Tool, ToolCall, ToolResult
-from schemas.variable import Value
+from schemas.variable import Expectation, Value
 
+HESITATE_MS = 650
+"""How long the agent may pause for a sound before it goes on, or gives the caller the floor."""
+SHORTEST_ECHO = 3
+"""Words; fewer of the agent's own in the caller's mouth may be an answer."""
 MOST_THOUGHTS = 6
 """How often a model may think in one reply: each round of tools needs another."""
 
@@ -51,19 +58,30 @@ class State(BaseModel):
     flow: FlowState | None = None
     remarks: list[Remark] = []
     turn: Turn | None = None
+    draft: "State | None" = None
+    """Where we are if the caller is done, which isn't settled yet."""
 
     # the caller's side
     words: str = ""
     final: bool = False
+    fresh: bool = False
+    """Words came since the caller last began to speak."""
     settled: bool = False
     speech_end: int | None = None
     final_at: int | None = None
     keys: str = ""
     speaking: bool = False
     silences: int = 0
+    drafts: int = 0
+    """How many drafts were made in the caller's turn."""
+    discarded: int = 0
+    """How many of them were thrown away."""
 
     # the agent's side
     reply: int = 0
+    """The number of the reply under way, or of the last one."""
+    numbered: int = 0
+    """The last number that was given to a reply, or to a draft of one."""
     alive: bool = False
     """A reply is being prepared or spoken."""
     said: list[str] = []
@@ -85,6 +103,8 @@ class State(BaseModel):
     """Those tools are running."""
     fillers: int = 0
     """How many of the reply's sentences only ask for patience."""
+    doubted: bool = False
+    """It was paused for a sound, at least once."""
     closed: bool = False
     """No more sentences come in this reply."""
     cutting: bool = False
@@ -117,6 +137,8 @@ class Conversation:
         self.state = state or State()
         self._zone = ZoneInfo(organisation.time_zone)
         self._acts: list[a.Act] = []
+        self._later: list[a.Act] = []
+        """What the draft would do that can't be undone."""
 
     @property
     def over(self) -> bool:
@@ -126,10 +148,14 @@ class Conversation:
     def step(self, signal: s.Signal) -> list[a.Act]:
         """What to do about it, in order."""
         state = self.state
+        self._acts = []
+        if state.draft and _concerns(state.draft, signal):
+            self._moment = self._moment_of(signal)
+            self._go_on_drafting(state.draft, signal)
+            return self._acts
         reply = getattr(signal, "reply", state.reply)
         if reply != state.reply or (state.phase is Phase.GONE and not isinstance(signal, s.Opened)):
             return []
-        self._acts = []
         self._moment = self._moment_of(signal)
         before = state.phase
         if not self._held(signal):
@@ -159,6 +185,7 @@ class Conversation:
                 return not state.final
             case s.Overdue(what=what):
                 expected = {
+                    Phase.HESITATING: "doubt",
                     Phase.LISTENING: "caller",
                     Phase.HEARING: "speech",
                     Phase.SETTLING: "transcript",
@@ -177,20 +204,25 @@ class Conversation:
             case s.SpeechBegan():
                 state.speaking = True
                 if state.phase is Phase.HEARING:
-                    state.silences, state.final, state.settled = 0, False, False
-                    self._do(a.Watch("speech", self.version.patience.speech_ms))
-                    self._cut()
+                    self._listen()
+                elif state.phase is Phase.HESITATING and before is Phase.SPEAKING:
+                    self._hesitate()
+            case s.Paused():
+                if state.phase is Phase.HEARING:
+                    state.speech_end = signal.at - signal.silence
+                    self._draft()
             case s.SpeechEnded():
                 state.speaking = False
-                if state.phase is Phase.SETTLING:
+                if state.phase in (Phase.SETTLING, Phase.HESITATING):
                     state.final = state.settled = False  # a final of this piece is to come
                     state.speech_end, state.final_at = signal.at - signal.silence, None
-                    endpoint = self._endpoint()
-                    patience = endpoint.silence_ms + self.version.patience.transcript_ms
-                    self._do(endpoint, a.Watch("transcript", patience))
+                if state.phase is Phase.SETTLING:
+                    self._wait_for_silence()
             case s.Heard():
                 if state.phase in (Phase.HEARING, Phase.SETTLING):
                     self._hear(signal)
+                elif state.doubted and state.phase in (Phase.HESITATING, Phase.SPEAKING):
+                    self._weigh_sound(signal)
             case s.Settled():
                 state.settled = True
                 if state.phase is Phase.THINKING:
@@ -238,6 +270,7 @@ class Conversation:
             case s.Garbled():
                 self._give_up("garbled_line")
             case s.Lost():
+                self._discard()
                 self._do(a.Unwatch())
 
     def _open(self, signal: s.Opened) -> None:
@@ -256,7 +289,7 @@ class Conversation:
         """Another line after one was lost, or after a transfer that nobody answered."""
         state = self.state
         ending, running, last_words = state.ending, state.running, state.unheard or " ".join(state.said)
-        state.alive = False  # what was being said is lost with the line
+        state.alive, state.draft = False, None  # what was being said is lost with the line
         refused = isinstance(self.walk.nodes[flow.node], Transfer) and bool(signal.dial_status)
         if refused and (step := self.walk.failed(flow, self._moment)):
             self._begin_reply()
@@ -281,9 +314,27 @@ class Conversation:
             return self._give_up(f"the outcome of {node.tool} is unknown")
         self._go(self.walk.again(flow))
 
+    # --- the caller speaks ---
+
+    def _listen(self) -> None:
+        """The caller has the floor."""
+        state = self.state
+        state.silences, state.final, state.fresh, state.settled = 0, False, False, False
+        self._do(a.Watch("speech", self.version.patience.speech_ms))
+        self._cut()
+
+    def _wait_for_silence(self) -> None:
+        """The caller fell silent: have they finished?"""
+        endpoint = self._endpoint()
+        patience = endpoint.silence_ms + self.version.patience.transcript_ms
+        self._do(endpoint, a.Watch("transcript", patience))
+        self._draft()
+
     def _hear(self, signal: s.Heard) -> None:
         state = self.state
-        state.words, state.final = signal.text, signal.final
+        state.words, state.final, state.fresh = signal.text, signal.final, True
+        if state.draft and not self._fits(state.draft):
+            self._discard()
         if state.phase is not Phase.SETTLING:
             return
         if signal.final:
@@ -292,12 +343,153 @@ class Conversation:
                 state.phase = after(state.phase, s.Settled)
                 return self._take_turn()
         self._do(self._endpoint())
+        self._draft()
+
+    # --- a sound while the agent speaks ---
+
+    def _hesitate(self) -> None:
+        """Nobody knows at once whether a sound is a word: wait for a moment."""
+        state = self.state
+        state.doubted = True
+        state.words, state.final, state.speech_end = "", False, None
+        self._do(a.Pause(state.reply), a.Watch("doubt", HESITATE_MS))
+
+    def _weigh_sound(self, signal: s.Heard) -> None:
+        state = self.state
+        state.words, state.final = signal.text, signal.final
+        if self._means_something(signal.text):
+            return self._interrupt()
+        if signal.final and not state.speaking:
+            if signal.text:  # the recogniser shall forget it
+                self._do(a.Expect(self._expectation()))
+            if state.phase is Phase.HESITATING:
+                self._resume()
+
+    def _means_something(self, words: str) -> bool:
+        """Whether these words are meant for us, and no murmur, noise or echo."""
+        if not words.strip():
+            return False
+        asked = self._expectation().asked
+        if wish(words) or any(completeness(variable, words, self._moment) == "whole" for variable in asked):
+            return True
+        return not is_backchannel(words) and not self._echoes(words)
+
+    def _breaks_nothing_off(self, words: str) -> bool:
+        """The agent was cut by it, and it was nothing."""
+        state = self.state
+        return (bool(state.unheard) or state.thinking) and not self._means_something(words)
+
+    def _echoes(self, words: str) -> bool:
+        heard = plain(words)
+        return len(heard.split()) >= SHORTEST_ECHO and heard in plain(" ".join(self.state.said))
+
+    def _interrupt(self) -> None:
+        """The caller means it, unless what is under way can't be taken back."""
+        state = self.state
+        if self._acting:
+            return self._resume()
+        state.phase = after(state.phase, Interrupt)
+        final = state.final
+        self._listen()
+        if not state.speaking:
+            state.final, state.fresh = final, True
+            state.phase = after(state.phase, s.SpeechEnded)
+            self._wait_for_silence()
+
+    def _resume(self) -> None:
+        """It was nothing: the agent goes on."""
+        state = self.state
+        if state.phase is Phase.HESITATING:
+            state.phase = after(state.phase, Resume)
+            self._do(a.Resume(state.reply), a.Watch("reply", self.version.patience.filler_ms))
+
+    # --- drafts ---
+
+    def _draft(self) -> None:
+        """Prepares the reply to what was said so far, as if the caller were done."""
+        state = self.state
+        most = self.version.listening.drafts - (not state.final)
+        if state.draft or state.cutting or state.drafts >= most or not state.fresh or not state.words.strip():
+            return
+        if self._endpoint().silence_ms > self.version.listening.silence_ms or self._breaks_nothing_off(state.words):
+            return  # they are in the middle of something, or the agent is
+        state.drafts += 1
+        draft = state.model_copy(update={"remarks": [*state.remarks], "phase": after(Phase.SETTLING, s.Settled)})
+        state.draft, self._later = draft, []
+        self._aside(draft, self._take_turn)
+
+    def _go_on_drafting(self, draft: State, signal: s.Signal) -> None:
+        if isinstance(signal, s.Failed):
+            self._give_up_drafting()
+        else:
+            self._aside(draft, lambda: self._follow(signal, draft.phase))
+
+    def _aside(self, draft: State, what: Callable[[], None]) -> None:
+        """Lets something happen to the draft. Only what can be taken back is done at once."""
+        state, acts = self.state, self._acts
+        self.state, self._acts = draft, []
+        stuck = False
+        try:
+            what()
+        except FlowStuck:
+            stuck = True
+        finally:
+            wanted, self.state, self._acts = self._acts, state, acts
+            state.numbered = draft.numbered
+        for act in wanted:
+            match act:
+                case a.Record():
+                    pass  # a draft leaves no trace
+                case a.Say() | a.Close() | a.Think() | a.RunTool(acts=False):
+                    self._do(act)
+                case _:
+                    self._later.append(act)
+        if stuck:
+            self._give_up_drafting()
+
+    def _fits(self, draft: State) -> bool:
+        """Whether it answers what was said."""
+        drafted, words = draft.turn.caller if draft.turn else "", self.state.words.strip()
+        return drafted == words or plain(drafted) == plain(words)
+
+    def _discard(self) -> None:
+        """The caller said something else, or more."""
+        state = self.state
+        if state.draft:
+            self._do(a.Discard(state.draft.reply))
+            state.draft = None
+            state.discarded += 1
+
+    def _give_up_drafting(self) -> None:
+        """What the draft ran into may be better once the turn has settled."""
+        self._discard()
+        self.state.drafts = self.version.listening.drafts
+
+    def _release(self, draft: State) -> None:
+        """The caller was done: the draft is the turn."""
+        state = self.state
+        assert draft.turn
+        waterfall, ended = draft.turn.waterfall, state.speech_end
+        if ended is not None and waterfall.speech_end_ms is not None:
+            late = waterfall.speech_end_ms - ended
+            waterfall = Waterfall(
+                speech_end_ms=ended,
+                final_ms=None if state.final_at is None else state.final_at - ended,
+                drafted_ms=_plus(waterfall.settled_ms, late),
+                reply_ready_ms=_plus(waterfall.reply_ready_ms, late),
+            )
+        at = draft.turn.at_ms if ended is None else ended
+        draft.turn = draft.turn.model_copy(update={"at_ms": at, "caller": state.words.strip(), "waterfall": waterfall})
+        self.state = draft
+        self._measure("settled_ms")
+        self._do(*self._later, a.Record(self._turn))
+
+    def _expectation(self) -> Expectation:
+        assert self.state.flow
+        return self.walk.expectation(self.state.flow, self.version.language)
 
     def _endpoint(self) -> a.Endpoint:
-        assert self.state.flow
-        expectation = self.walk.expectation(self.state.flow, self.version.language)
-        base = self.version.listening.silence_ms
-        return a.Endpoint(silence_ms(base, self.state.words, expectation, self._moment))
+        return a.Endpoint(silence_ms(self.version.listening, self.state.words, self._expectation(), self._moment))
 
     def _press(self, digit: str, before: Phase) -> None:
         state = self.state
@@ -323,10 +515,14 @@ class Conversation:
         state = self.state
         assert state.flow
         words, keys = state.words.strip(), state.keys
-        if not words and not keys and (state.unheard or state.thinking):
+        if state.draft and not keys and self._fits(state.draft):
+            return self._release(state.draft)
+        if not keys and self._breaks_nothing_off(words):
             return self._go_on(state.flow)
+        self._discard()
         number = state.turn.number + 1 if state.turn else 0
-        state.turn = Turn(number=number, at_ms=self._at, node=state.flow.node, caller=words, keys=keys)
+        spent = {"discarded_drafts": state.discarded}
+        state.turn = Turn(number=number, at_ms=self._at, node=state.flow.node, caller=words, keys=keys, **spent)
         if state.speech_end is not None and not keys:
             final = None if state.final_at is None else state.final_at - state.speech_end
             waterfall = Waterfall(speech_end_ms=state.speech_end, final_ms=final)
@@ -366,16 +562,18 @@ class Conversation:
     def _begin_reply(self) -> None:
         state = self.state
         assert not state.alive, "a reply is cut before the next begins"
+        self._discard()
         state.phase = after(state.phase, Take)
-        state.reply += 1
+        state.numbered += 1
+        state.reply = state.numbered
         state.alive, state.said, state.unheard, state.sent_at = True, [], "", None
-        state.delays = state.thoughts = state.fillers = 0
-        state.granted = state.closed = state.cutting = False
+        state.delays = state.thoughts = state.fillers = state.drafts = state.discarded = 0
+        state.granted = state.closed = state.cutting = state.doubted = False
         state.thinking, state.fallback, state.requests, state.running = False, "", [], ""
         state.ending, state.failing = None, ""
         state.words, state.final, state.settled, state.keys = "", False, False, ""
         state.speech_end = state.final_at = None
-        self._do(a.Watch("reply", self.version.patience.filler_ms))
+        self._do(a.Release(state.reply), a.Watch("reply", self.version.patience.filler_ms))
 
     def _go(self, step: Step) -> None:
         """Takes a step along the flow: says what it says, and sees to what comes next."""
@@ -390,7 +588,7 @@ class Conversation:
             case Ask(fallback=fallback):
                 self._think(fallback)
             case Run(tool=name, arguments=arguments):
-                state.running = f"{step.state.node}.{step.state.visit}"
+                state.running = f"{step.state.node}.{step.state.visit}.{state.reply}"
                 self._run(ToolCall(id=state.running, tool=name, arguments=arguments, key=self._key(name, arguments)))
             case PutThrough(number=number, way_back=way_back):
                 number = number or self.version.transfer_number or ""
@@ -427,6 +625,7 @@ class Conversation:
     def _leave(self, ending: Ending) -> None:
         state = self.state
         state.ending = ending
+        self._resume()
         state.phase = after(state.phase, Leave)
         if state.said:
             state.closed = True
@@ -599,11 +798,15 @@ class Conversation:
         if state.speaking:
             state.phase = after(state.phase, s.SpeechBegan)
             return self._do(a.Watch("speech", self.version.patience.speech_ms))
+        if before is Phase.HESITATING:  # what the sound was is still to be told
+            state.phase = after(after(state.phase, s.SpeechBegan), s.SpeechEnded)
+            return self._wait_for_silence()
         self._let_speak()
 
     def _cut(self) -> None:
         """Stops the reply, if one is under way; the signal Cut tells what was heard of it."""
         state = self.state
+        self._discard()
         if state.alive:
             state.alive, state.cutting = False, True
             state.thinking = state.thinking or bool(state.requests)
@@ -622,6 +825,8 @@ class Conversation:
             self._give_up(state.failing)
         elif state.phase is Phase.KEYING:
             self._weigh_keys()
+        elif state.phase is Phase.SETTLING:
+            self._draft()
 
     def _heard(self, text: str, interrupted: bool = False) -> None:
         if text:
@@ -644,6 +849,11 @@ class Conversation:
                 self._take_turn()
             case "keys" if before is Phase.KEYING:
                 self._take_turn()
+            case "doubt" if before is Phase.HESITATING:
+                if state.speaking:
+                    self._interrupt()
+                else:
+                    self._resume()
             case "caller" if before is Phase.LISTENING:
                 state.silences += 1
                 self._begin_reply()
@@ -706,3 +916,14 @@ class Conversation:
         assert began is not None, "the first signal is Opened"
         now = began + timedelta(milliseconds=signal.at)
         return Moment(now.astimezone(self._zone), self.organisation.country)
+
+
+def _concerns(draft: State, signal: s.Signal) -> bool:
+    if isinstance(signal, s.Returned):
+        asked = [request.call.id for request in draft.requests if request.call]
+        return signal.id in (draft.running, *asked)
+    return getattr(signal, "reply", None) == draft.reply
+
+
+def _plus(ms: int | None, more: int) -> int | None:
+    return None if ms is None else ms + more

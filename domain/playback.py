@@ -26,6 +26,7 @@ class Playback:
         self._open_since: float | None = None
         self._head = 0.0  # when what was sent so far will have been played
         self._said: list[str] = []  # given to the voice, not yet known to be spoken
+        self._paused_at: float | None = None
 
     @property
     def ends_at(self) -> float:
@@ -36,6 +37,20 @@ class Playback:
     def done(self) -> bool:
         """Whether marks confirmed everything."""
         return self._open_since is None and all(segment.marked for segment in self._segments)
+
+    def unplayed(self, now: float) -> float:
+        """How many ms of what was sent are still to be played."""
+        return max(0.0, self._head - (now if self._paused_at is None else self._paused_at))
+
+    def pause(self, now: float) -> None:
+        """The far end dropped what it had not played; it will be sent again."""
+        self._paused_at = now
+
+    def resume(self, now: float) -> None:
+        """Sound goes on where it was paused."""
+        if self._paused_at is not None:
+            self._delay(0, now - self._paused_at)
+            self._paused_at = None
 
     def say(self, text: str) -> None:
         """A sentence was given to the voice."""
@@ -63,15 +78,21 @@ class Playback:
         segment = self._segments[number]
         segment.marked = True
         if (late := now - segment.ends) > 0:
-            for following in self._segments[number + 1 :]:
-                following.starts += late
-                following.ends += late
-            self._head += late
-            if self._open_since is not None:
-                self._open_since += late
+            self._delay(number + 1, late)
+
+    def _delay(self, since: int, ms: float) -> None:
+        """Everything from this segment on, as far as it wasn't heard, is played so much later."""
+        for segment in self._segments[since:]:
+            if not segment.marked:
+                segment.starts += ms
+                segment.ends += ms
+        self._head += ms
+        if self._open_since is not None:
+            self._open_since += ms
 
     def split(self, now: float) -> tuple[str, str]:
         """The words heard by now, and the words to come."""
+        now = now if self._paused_at is None else self._paused_at
         heard: list[str] = []
         unheard: list[str] = []
         for segment in self._segments:

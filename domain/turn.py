@@ -13,6 +13,8 @@ class Phase(Enum):
     """The agent owes an answer."""
     SPEAKING = "speaking"
     """The agent is heard."""
+    HESITATING = "hesitating"
+    """The agent paused for a sound: is it the caller's turn?"""
     LISTENING = "listening"
     """The caller may speak."""
     HEARING = "hearing"
@@ -39,6 +41,14 @@ class Yield:
     """Decided: the agent has nothing to say."""
 
 
+class Interrupt:
+    """Decided: the caller takes the floor."""
+
+
+class Resume:
+    """Decided: it was only a sound; the agent goes on."""
+
+
 class Enter:
     """Decided: the keys pressed so far are an answer."""
 
@@ -59,7 +69,15 @@ TURNS: dict[Phase, dict[type, Phase]] = {
     },
     P.SPEAKING: {
         s.Finished: P.LISTENING,
-        s.SpeechBegan: P.HEARING,
+        s.SpeechBegan: P.HESITATING,
+        Interrupt: P.HEARING,
+        s.Pressed: P.KEYING,
+        Leave: P.LEAVING,
+    },
+    P.HESITATING: {
+        Resume: P.SPEAKING,
+        Interrupt: P.HEARING,
+        s.Finished: P.LISTENING,
         s.Pressed: P.KEYING,
         Leave: P.LEAVING,
     },

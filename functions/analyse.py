@@ -41,6 +41,7 @@ def summarise(conversation: Conversation, turns: list[Turn]) -> Report:
         seconds=(ended - conversation.started_at).total_seconds(),
         turns=sum(1 for turn in turns if turn.caller or turn.keys),
         interruptions=sum(turn.interrupted for turn in turns),
+        discarded_drafts=sum(turn.discarded_drafts for turn in turns),
     )
     if not gaps:
         return report

@@ -95,6 +95,15 @@ class Call:
 
     async def _perform(self, act: a.Act) -> None:
         match act:
+            case a.Release(reply=reply):
+                self._mouth.release(reply)
+            case a.Discard(reply=reply):
+                self._stop_thinking()
+                self._mouth.discard(reply)
+            case a.Pause(reply=reply):
+                await self._mouth.pause(reply)
+            case a.Resume(reply=reply):
+                await self._mouth.resume(reply)
             case a.Say(reply=reply, text=text):
                 self._mouth.say(reply, text)
             case a.Close(reply=reply):
@@ -179,7 +188,7 @@ class Call:
                 self._emit(signal)
 
     async def _run_tool(self, act: a.RunTool) -> None:
-        if act.acts and not await self._journal.confirmed(CONFIRM_S):
+        if act.acts and not await self._journal.has_all(CONFIRM_S):
             self._emit(Returned(at=0, id=act.call.id, error="what the caller said isn't stored yet"))
             return
         self._emit(await run_tool(self.ports.tools, self.conversation.organisation, act))
@@ -200,7 +209,7 @@ class Call:
             self._thinking = None
 
     async def _gate(self) -> bool:
-        return await self._journal.confirmed(CONFIRM_S)
+        return await self._journal.has_words(CONFIRM_S)
 
     def _fenced(self) -> None:
         """Another process holds the conversation now: fall silent."""

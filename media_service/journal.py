@@ -13,10 +13,10 @@ import structlog
 from domain.conversation import Conversation, State
 from domain.ports import Clock, Document, Documents, Taken, Transaction, Unavailable
 from schemas.conversation import Turn
-from schemas.signals import SIGNALS, Signal
+from schemas.signals import SIGNALS, Heard, Pressed, Signal
 
-LINGER_S = 1.0
-"""How long a signal may wait for company before it is written."""
+LINGER_S = 2.0
+"""How long a signal may wait for company before it is written. What the caller said or pressed doesn't."""
 RETRY_S = 0.25
 LEAVE_S = 5.0
 """How long the last batch may take once the line is closed."""
@@ -71,25 +71,35 @@ class Journal:
         self._number = number
         self._signals: list[Signal] = []
         self._turns: dict[int, Turn] = {}
-        self._appended = self._stored = 0
+        self._appended = self._stored = self._words = 0
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
         self._fenced = False
         self._pending: _Batch | None = None
 
     def append(self, signal: Signal) -> None:
-        """It will be written soon."""
+        """It will be written soon; the caller's words and keys at once."""
         self._signals.append(signal)
         self._appended += 1
+        if isinstance(signal, Pressed) or (isinstance(signal, Heard) and signal.final):
+            self._words = self._appended
+            self._wake.set()
 
     def record(self, turn: Turn) -> None:
-        """The turn will be written with the next batch, now."""
+        """The turn will be written with the next batch."""
         self._turns[turn.number] = turn
-        self._wake.set()
 
-    async def confirmed(self, within_s: float) -> bool:
+    async def has_words(self, within_s: float) -> bool:
+        """Has what the caller said and pressed been stored? Waits that long for it. Cancelling changes nothing."""
+        return await self._has(self._words, within_s)
+
+    async def has_all(self, within_s: float) -> bool:
         """Has all appended so far been stored? Waits that long for it. Cancelling changes nothing."""
-        target = self._appended
+        return await self._has(self._appended, within_s)
+
+    async def _has(self, target: int, within_s: float) -> bool:
+        if self._stored >= target:
+            return not self._fenced
         self._wake.set()
         try:
             async with asyncio.timeout(within_s), self._progress:

@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
-from domain.mulaw import FRAME, FRAME_MS
+from domain.mulaw import BYTES_PER_MS, FRAME, FRAME_MS
 from domain.playback import Playback
 from domain.ports import Line, Spoken, Unavailable, Voice, VoiceStyle
 from schemas.signals import Audible, Cut, Failed, Finished, Sent, Signal
 
 GRACE_S = 2.0
 """A mark that is so late was lost: what was sent counts as played."""
+FIRST = "first"
+"""The mark behind a reply's first frame."""
 
 Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
@@ -22,6 +24,9 @@ class _Reply:
         self.playback = Playback()
         self.sentences = asyncio.Queue[str | None]()  # None: no more; a reply has a handful
         self.task: asyncio.Task[None] | None = None
+        self.may_sound = asyncio.Event()
+        self.sent: list[bytes | str] = []  # sound and, as strings, marks: what a pause may have to send again
+        self.pauses = 0
         self.played = asyncio.Event()
         self.spoken_out = False
 
@@ -44,6 +49,7 @@ class Mouth:
         self._line, self._voice, self._style = line, voice, style
         self._start, self._emit, self._gate = start, emit, gate
         self._reply: _Reply | None = None
+        self._released = 0
         self._audible_until = 0.0
         self._finished = 0
 
@@ -55,6 +61,8 @@ class Mouth:
         """A sentence of this reply, after those before it."""
         if self._reply is None or self._reply.number != number:
             self._reply = _Reply(number)
+            if number <= self._released:
+                self._reply.may_sound.set()
             self._reply.task = self._start(self._speak(self._reply))
         self._reply.playback.say(text)
         self._reply.sentences.put_nowait(text)
@@ -63,6 +71,52 @@ class Mouth:
         """No more sentences come; Finished is told once all was played."""
         if self._reply and self._reply.number == number:
             self._reply.sentences.put_nowait(None)
+
+    def release(self, number: int) -> None:
+        """This reply may be heard; until then it is made ready up to its first sound."""
+        self._released = number
+        if self._reply and self._reply.number == number:
+            self._reply.may_sound.set()
+
+    def discard(self, number: int) -> None:
+        """Drops a reply that wasn't released."""
+        if self._reply and self._reply.number == number and self._reply.task:
+            self._reply.task.cancel()
+            self._reply = None
+
+    async def pause(self, number: int) -> None:
+        """Falls silent until resumed. Cancelling may leave the far end playing."""
+        reply = self._reply
+        if reply and reply.number == number and reply.may_sound.is_set():
+            reply.may_sound.clear()
+            reply.pauses += 1
+            now = _now_ms()
+            reply.playback.pause(now)
+            self._audible_until = now / 1000
+            await self._line.clear()
+
+    async def resume(self, number: int) -> None:
+        """Goes on where it paused. Cancelling loses sound."""
+        reply = self._reply
+        if reply is None or reply.number != number or reply.may_sound.is_set():
+            return
+        unplayed = round(reply.playback.unplayed(_now_ms())) * BYTES_PER_MS
+        rest: list[bytes | str] = []
+        for item in reversed(reply.sent):
+            if isinstance(item, bytes) and unplayed <= 0:
+                break
+            if isinstance(item, bytes):
+                item, unplayed = item[-unplayed:], unplayed - len(item)
+            rest.append(item)
+        reply.sent = rest[::-1]
+        reply.playback.resume(_now_ms())
+        for item in reply.sent:
+            if isinstance(item, bytes):
+                await self._line.play(item)
+            else:
+                await self._line.mark(_name(reply, item))
+        self._audible_until = reply.playback.ends_at / 1000
+        reply.may_sound.set()
 
     async def cut(self, number: int) -> None:
         """Stops the reply, flushes what the far end has not played, and tells what was heard.
@@ -75,7 +129,8 @@ class Mouth:
             self._reply = None
             reply.task.cancel()
             heard, unheard = reply.playback.split(_now_ms())
-            await self._line.clear()
+            if reply.may_sound.is_set():  # a paused one was flushed
+                await self._line.clear()
             self._audible_until = 0.0
         self._emit(Cut(at=0, reply=number, heard=heard, unheard=unheard))
 
@@ -85,12 +140,14 @@ class Mouth:
             await self.cut(self._reply.number)
 
     def marked(self, name: str) -> None:
-        """A mark came back. One of a reply that was cut proves nothing: `clear` returns them all."""
-        number, _, what = name.partition(".")
+        """A mark came back. One from before a `clear` proves nothing: `clear` returns them all."""
         reply = self._reply
-        if reply is None or number != str(reply.number):
+        if reply is None:
             return
-        if what == "first":
+        which, _, what = name.rpartition(".")
+        if which != _prefix(reply):
+            return
+        if what == FIRST:
             self._emit(Audible(at=-FRAME_MS, reply=reply.number))
         elif what.isdecimal():
             reply.playback.marked(int(what), _now_ms())
@@ -103,6 +160,7 @@ class Mouth:
         try:
             async with aclosing(self._voice.speak(self._sentences(reply), self._style)) as sound:  # type: ignore[type-var]
                 async for piece in sound:
+                    await reply.may_sound.wait()
                     await self._send(reply, piece)
         except Unavailable as problem:
             self._emit(Failed(at=0, reply=reply.number, what="voice", why=str(problem)))
@@ -116,21 +174,28 @@ class Mouth:
 
     async def _send(self, reply: _Reply, piece: bytes | Spoken) -> None:
         if isinstance(piece, Spoken):
-            await self._line.mark(f"{reply.number}.{reply.playback.spoken(piece.text)}")
+            await self._mark(reply, str(reply.playback.spoken(piece.text)))
             return
         if not piece:
             return
         if reply.playback.ends_at == 0.0:
             confirmed = await self._gate()
             self._emit(Sent(at=0, reply=reply.number, confirmed=confirmed))
-            reply.playback.sent(piece[:FRAME], _now_ms())
-            await self._line.play(piece[:FRAME])
-            await self._line.mark(f"{reply.number}.first")
+            await self._play(reply, piece[:FRAME])
+            await self._mark(reply, FIRST)
             piece = piece[FRAME:]
         if piece:
-            reply.playback.sent(piece, _now_ms())
-            await self._line.play(piece)
+            await self._play(reply, piece)
         self._audible_until = reply.playback.ends_at / 1000
+
+    async def _play(self, reply: _Reply, sound: bytes) -> None:
+        reply.playback.sent(sound, _now_ms())
+        reply.sent.append(sound)
+        await self._line.play(sound)
+
+    async def _mark(self, reply: _Reply, name: str) -> None:
+        reply.sent.append(name)
+        await self._line.mark(_name(reply, name))
 
     async def _until_played(self, reply: _Reply) -> None:
         loop = asyncio.get_running_loop()
@@ -139,12 +204,20 @@ class Mouth:
                 async with asyncio.timeout(left):
                     await reply.played.wait()
             except TimeoutError:
-                continue  # a late mark may have moved the end
+                continue  # a late mark, or a pause, may have moved the end
 
     @staticmethod
     async def _sentences(reply: _Reply) -> AsyncIterator[str]:
         while (sentence := await reply.sentences.get()) is not None:
             yield sentence
+
+
+def _prefix(reply: _Reply) -> str:
+    return f"{reply.number}.{reply.pauses}"
+
+
+def _name(reply: _Reply, mark: str) -> str:
+    return f"{_prefix(reply)}.{mark}"
 
 
 def _now_ms() -> float:

@@ -23,6 +23,9 @@ class Listening(Model):
     """No answer settles later, however unfinished."""
     minimum_speech_ms: Annotated[int, Field(ge=20, le=2000)] = 250
     """Shorter sounds aren't speech."""
+    drafts: Annotated[int, Field(ge=0, le=10)] = 4
+    """How many replies may be prepared before the caller's turn has settled; those that don't fit are thrown away, and
+    each costs a request to the model. The last one waits for the final transcript; 0: none are."""
     interruptions: bool = True
     """Whether the caller may interrupt the agent."""
 

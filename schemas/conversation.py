@@ -15,6 +15,8 @@ class Waterfall(Model):
     """Final transcript."""
     settled_ms: int | None = None
     """The turn was taken as ended."""
+    drafted_ms: int | None = None
+    """The reply was begun before that, as a draft."""
     reply_ready_ms: int | None = None
     """First sentence of the reply."""
     first_audio_sent_ms: int | None = None
@@ -51,6 +53,8 @@ class Turn(Model):
     """When its first audio was sent."""
     interrupted: bool = False
     """The caller cut the reply."""
+    discarded_drafts: int = 0
+    """Replies that were prepared and thrown away, because the caller went on."""
     unconfirmed: bool = False
     """The reply began before the caller's words were stored."""
     tools: tuple[str, ...] = ()
@@ -66,6 +70,7 @@ class Report(Model):
     seconds: float
     turns: int
     interruptions: int
+    discarded_drafts: int = 0
     gap_p50_ms: int | None = None
     """Median time from the caller's last speech to our first audio."""
     gap_p95_ms: int | None = None

@@ -35,6 +35,14 @@ class SpeechBegan(_Signal):
     kind: Literal["speech_began"] = "speech_began"
 
 
+class Paused(_Signal):
+    """The caller is quiet for the moment; their speech may go on at once, or end here."""
+
+    kind: Literal["paused"] = "paused"
+    silence: int
+    """How long they had been quiet by then, in ms of audio."""
+
+
 class SpeechEnded(_Signal):
     """The VAD let go."""
 
@@ -162,7 +170,7 @@ class Overdue(_Signal):
     """A watched time ran out."""
 
     kind: Literal["overdue"] = "overdue"
-    what: Literal["reply", "caller", "speech", "transcript", "keys"]
+    what: Literal["reply", "caller", "speech", "transcript", "keys", "doubt"]
 
 
 class Garbled(_Signal):
@@ -182,6 +190,7 @@ class Lost(_Signal):
 Signal = Annotated[
     Opened
     | SpeechBegan
+    | Paused
     | SpeechEnded
     | Heard
     | Settled

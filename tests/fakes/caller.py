@@ -35,6 +35,8 @@ class ScriptedSpeech:
         self.lines: list[str] = []
         self.failing = 0
         self.word_ms = 0
+        self.late_s = 0.0
+        self.deaf = False
 
     async def transcribe(self, sound: AsyncIterator[Sound], expectation: Expectation) -> AsyncIterator[Transcript]:
         if self.failing:
@@ -53,6 +55,9 @@ class ScriptedSpeech:
                     words = self.lines[0].split()[: int(heard_ms // self.word_ms)]
                     yield Transcript(" ".join([*turn, *words]), final=False)
             elif piece is SPEECH_ENDS:
+                if self.deaf:
+                    continue
+                await asyncio.sleep(self.late_s)
                 if self.lines:
                     turn.append(self.lines.pop(0))
                 yield Transcript(" ".join(turn), final=True)
@@ -69,6 +74,10 @@ class Caller:
         self._marks: list[tuple[float, str, asyncio.TimerHandle]] = []
         self.clears = 0
         self.heard_ms = 0.0
+        self.longest_gap_ms = 0.0
+        """Between a `clear` and the next sound."""
+        self._cleared_at: float | None = None
+        self._played: list[tuple[float, bytes]] = []  # when each piece begins to be heard
         self.closed = False
         self.late: Callable[[float], None] = lambda ms: None
         self._feed = asyncio.get_running_loop().create_task(self._frames())
@@ -125,6 +134,11 @@ class Caller:
             self._saying = max(0, self._saying - 1)
             await asyncio.sleep(0.02)
 
+    @property
+    def sound_heard(self) -> bytes:
+        """All that was played."""
+        return b"".join(sound for _, sound in self._played)
+
     # --- the Line ---
 
     async def carry(self, take: Callable[[LineEvent], None]) -> None:
@@ -133,6 +147,10 @@ class Caller:
 
     async def play(self, sound: bytes) -> None:
         now = asyncio.get_running_loop().time()
+        if self._cleared_at is not None:
+            self.longest_gap_ms = max(self.longest_gap_ms, (now - self._cleared_at) * 1000)
+            self._cleared_at = None
+        self._played.append((max(self._buffer_ends, now), sound))
         self._buffer_ends = max(self._buffer_ends, now) + milliseconds(sound) / 1000
         self.heard_ms += milliseconds(sound)
 
@@ -151,6 +169,8 @@ class Caller:
                 self._events.put_nowait(Mark(name))
         self._marks.clear()
         self._buffer_ends = 0.0
+        self._cleared_at = now
+        self._played = [(at, sound[: max(0, round((now - at) * 8000))]) for at, sound in self._played]
 
     async def close(self) -> None:
         self.closed = True

@@ -63,6 +63,8 @@ class Lab:
         self.voice: Voice = voice or PacedVoice(first_ms=100)
         self.version = demo_version(f"agt_{agent}", agent, NOW)
         self.outcomes: list[Outcome] = []
+        self.callers: list[Caller] = []
+        """One a line."""
         self.id = "cnv_test"
         self.begins = NOW
         self.caller = Caller
@@ -112,6 +114,7 @@ class Lab:
         at = round((now - NOW).total_seconds() * 1000)
         opened = Opened(at=at, now=now, caller="+15005550100", dial_status=dial_status)
         caller = self.caller(self.speech)
+        self.callers.append(caller)
         call = Call(conversation, caller, ports, opened, number, PhraseBook())
         telling = asyncio.ensure_future(self._tell(story, caller))
         try:
