@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from adapters.google_speech import GoogleSpeech
 from adapters.paced_speech import PacedSpeech
 from adapters.pocketsphinx_speech import PocketsphinxSpeech
 from domain.moment import Moment
@@ -19,6 +20,7 @@ from offhook.carrier.recordings import Voice, line
 from offhook.seed import demo_version
 from schemas.variable import Choice, Expectation, Variable
 from tests.fakes.ports import NOW
+from tests.fakes.speech_server import SpeechServer
 
 MOMENT = Moment(NOW.astimezone(ZoneInfo("America/New_York")))
 YES_NO = Expectation(asked=(Variable(name="ok", kind="yes_no"),))
@@ -37,7 +39,13 @@ async def pocketsphinx() -> AsyncIterator[Speech]:
         yield speech
 
 
-ADAPTERS = [paced, pocketsphinx]
+@asynccontextmanager
+async def google() -> AsyncIterator[Speech]:
+    async with SpeechServer() as server, GoogleSpeech("offhook", endpoint=server.endpoint, insecure=True) as speech:
+        yield speech
+
+
+ADAPTERS = [paced, pocketsphinx, google]
 Story = Callable[[Speech], Awaitable[None]]
 
 
