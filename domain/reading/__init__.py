@@ -10,6 +10,7 @@ from typing import Literal
 from domain.moment import Moment
 from domain.reading.calendar import MONTH, dates
 from domain.reading.clock import times
+from domain.reading.ending import Ending, ending
 from domain.reading.names import choices, is_beginning, name
 from domain.reading.numbers import digits, is_phone_begun, numbers, phones, runs, takes_more
 from domain.reading.plain import POLITE_END, Finding, chosen, plain, without
@@ -17,7 +18,7 @@ from domain.reading.wish import wish
 from domain.reading.yes_no import yes_or_no
 from schemas.variable import Kind, Value, Variable
 
-__all__ = ["completeness", "read", "read_all", "warm_up", "wish"]
+__all__ = ["Ending", "completeness", "ending", "read", "read_all", "warm_up", "wish"]
 
 _FIND: Mapping[Kind, Callable[[Variable, str, Moment], list[Finding]]] = {
     "date": dates,
@@ -87,11 +88,6 @@ def _findings(variables: Sequence[Variable], text: str, moment: Moment) -> tuple
     return found, rest
 
 
-_UNFINISHED = re.compile(
-    r"(?:^|[ ,])(?:and|or|but|um+|uh+|er+|erm|ah+|hmm+|at|on|the|a|an|to|for|of|in|is|my|by|with|from|between|past|half"
-    r"|quarter|next|this|about|around|because|like|double|triple|plus|point|it's|that's|i'm|i"
-    r"|let me (?:see|think|check)|(?:hold on|moment|wait)(?: please)?)$"
-)
 _BARE_NTH = re.compile(r"(?:on )?(?:the )?\d+(?:st|nd|rd|th)")
 _BARE_HOUR = re.compile(r"(?:at )?\d{1,2}")
 _BARE_MONTH = re.compile(rf"\b{MONTH}$")
@@ -106,10 +102,14 @@ def completeness(variable: Variable, words: str, moment: Moment) -> Literal["who
     if answer and answer.value is not None and POLITE_END.fullmatch(text, answer.end):
         said = text[answer.start : answer.end]
         return "open" if _may_go_on(variable, said, answer.value, moment) else "whole"
-    if _UNFINISHED.search(text) or _falls_short(variable, rest, moment):
+    end = ending(words)
+    if end in ("thinking", "unfinished") or _falls_short(variable, rest, moment):
         return "partial"
-    likely = [choice.value for choice in variable.choices]
-    return "whole" if variable.kind == "name" and name(variable, words, alone=True) in likely else "open"
+    if variable.kind == "name" and end != "loose":  # loose: it is being spelt
+        full = name(variable, words, alone=True) or ""
+        is_likely = full in [choice.value for choice in variable.choices]
+        return "whole" if is_likely or (" " in full and text.endswith(plain(full))) else "open"
+    return "open"
 
 
 def _may_go_on(variable: Variable, said: str, value: Value, moment: Moment) -> bool:

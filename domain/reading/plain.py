@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from text_to_num import alpha2digit
 
@@ -53,6 +54,7 @@ _AFTER = _rules(
 )
 
 
+@lru_cache(maxsize=256)
 def plain(words: str) -> str:
     """`"Tuesday, the Fifth… at half-past two P.M.!"` → `"tuesday, the 5th, at half past 2 pm"`: lower case, numbers as
     digits, of all sentence marks only commas. Holds no underscore. Reads at most LONGEST characters; never raises."""

@@ -1,4 +1,4 @@
-"""Equations, keys, values, opening hours, endpointing, templates."""
+"""Equations, keys, values, opening hours, templates."""
 
 from datetime import datetime
 from typing import Any
@@ -8,13 +8,12 @@ import pytest
 
 from domain import keypad
 from domain.conditions import BadEquation, check, holds
-from domain.endpointing import silence_ms
 from domain.hours import is_open
 from domain.moment import Moment
 from domain.template import aloud, placeholders, plain
 from domain.values import valid
 from schemas.agent import Opening
-from schemas.variable import Choice, Expectation, Variable
+from schemas.variable import Choice, Variable
 
 MOMENT = Moment(datetime(2026, 11, 21, 9, tzinfo=ZoneInfo("America/New_York")))
 DATE = Variable(name="date", kind="date")
@@ -100,21 +99,6 @@ def test_hours() -> None:
     assert is_open(hours, MOMENT.now)
     assert not is_open(hours, MOMENT.now.replace(hour=12))
     assert not is_open(hours, MOMENT.now.replace(day=22))
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [("yes", 360), ("well", 600), ("yes and", 1200), ("", 600), ("speak to a human", 360)],
-)
-def test_a_whole_answer_settles_sooner_and_an_unfinished_one_later(words: str, expected: int) -> None:
-    assert silence_ms(600, words, Expectation(asked=(YES,)), MOMENT) == expected
-
-
-def test_half_a_number_waits_and_a_whole_one_does_not() -> None:
-    phone = Variable(name="phone", kind="phone")
-    expectation = Expectation(asked=(DIGITS,), welcome=(phone,))
-    assert silence_ms(600, "four seven one", expectation, MOMENT) == 1200
-    assert silence_ms(600, "four seven one two nine", expectation, MOMENT) == 360
 
 
 def test_templates() -> None:
