@@ -71,6 +71,8 @@ class Journal:
         self._number = number
         self._signals: list[Signal] = []
         self._turns: dict[int, Turn] = {}
+        self._standing: Document = {}
+        """Where the conversation stands, as it is stored."""
         self._appended = self._stored = self._words = 0
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
@@ -156,7 +158,7 @@ class Journal:
         self._pending = None
         async with self._progress:
             if ours:
-                self._number += 1
+                self._number, self._standing = self._number + 1, batch.standing
                 self._stored += batch.signals
                 del self._signals[: batch.signals]
                 self._turns = {n: turn for n, turn in self._turns.items() if batch.turns.get(n) is not turn}
@@ -172,11 +174,11 @@ class Journal:
         path = f"{self._path}/journal/{self._number:08d}"
 
         async def body(tx: Transaction) -> None:
-            conversation = await tx.get(self._path)
+            conversation = await tx.get(self._path) if batch.standing != self._standing else None
             tx.create(path, batch.document)
             for number, turn in batch.turns.items():
                 tx.put(f"{self._path}/turns/{number:06d}", turn.model_dump(mode="json"))
-            if conversation is not None and batch.standing:
+            if conversation is not None:
                 tx.put(self._path, {**conversation, **batch.standing})
 
         try:
