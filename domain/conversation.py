@@ -1,17 +1,15 @@
 """The conversation: step(signal) → acts. Pure; folding a journal's signals rebuilds it.
 
-`State` is all that changes, and is what a snapshot holds. The table in `turn` says who has the floor; here is what
+`State` is all that changes. The table in `turn` says who has the floor; here is what
 follows from it.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
-
-from pydantic import BaseModel
 
 from domain import acts as a
 from domain import keypad, prompt
@@ -21,6 +19,7 @@ from domain.flow import Ask, FlowStuck, HangUp, Listen, PutThrough, Run, Step, W
 from domain.moment import Moment
 from domain.reading import completeness, wish
 from domain.reading.plain import plain
+from domain.state import Ending, State
 from domain.turn import Enter, Interrupt, Leave, Phase, Resume, Take, Yield, after
 from domain.values import valid
 from schemas import signals as s
@@ -38,82 +37,6 @@ SHORTEST_ECHO = 3
 """Words; fewer of the agent's own in the caller's mouth may be an answer."""
 MOST_THOUGHTS = 6
 """How often a model may think in one reply: each round of tools needs another."""
-
-
-class Ending(BaseModel):
-    """What happens once the agent's last words are said."""
-
-    do: Literal["hang_up", "put_through"]
-    outcome: str
-    number: str = ""
-    way_back: bool = False
-
-
-class State(BaseModel):
-    """Everything a conversation knows. `format` tells a later release how to read it."""
-
-    format: int = 1
-    phase: Phase = Phase.GONE
-    began: datetime | None = None
-    flow: FlowState | None = None
-    remarks: list[Remark] = []
-    turn: Turn | None = None
-    draft: "State | None" = None
-    """Where we are if the caller is done, which isn't settled yet."""
-
-    # the caller's side
-    words: str = ""
-    final: bool = False
-    fresh: bool = False
-    """Words came since the caller last began to speak."""
-    settled: bool = False
-    speech_end: int | None = None
-    final_at: int | None = None
-    keys: str = ""
-    speaking: bool = False
-    silences: int = 0
-    drafts: int = 0
-    """How many drafts were made in the caller's turn."""
-    discarded: int = 0
-    """How many of them were thrown away."""
-
-    # the agent's side
-    reply: int = 0
-    """The number of the reply under way, or of the last one."""
-    numbered: int = 0
-    """The last number that was given to a reply, or to a draft of one."""
-    alive: bool = False
-    """A reply is being prepared or spoken."""
-    said: list[str] = []
-    """The reply's sentences."""
-    sent_at: int | None = None
-    """When its first audio was sent."""
-    unheard: str = ""
-    """What a cut reply still had to say."""
-    delays: int = 0
-    """How often the agent has asked for patience in this reply."""
-    thoughts: int = 0
-    thinking: bool = False
-    """The model is at work on this reply, or was when it was cut."""
-    fallback: str = ""
-    """What to say if the model says nothing."""
-    requests: list[Remark] = []
-    """What the model asked for and isn't answered yet."""
-    granted: bool = False
-    """Those tools are running."""
-    fillers: int = 0
-    """How many of the reply's sentences only ask for patience."""
-    doubted: bool = False
-    """It was paused for a sound, at least once."""
-    closed: bool = False
-    """No more sentences come in this reply."""
-    cutting: bool = False
-    """The reply is being cut; what was heard of it isn't known yet."""
-    running: str = ""
-    """The function node's tool call that is under way."""
-    ending: Ending | None = None
-    failing: str = ""
-    """Why we give up, while the reply under way is being cut for it."""
 
 
 class Conversation:

@@ -42,9 +42,14 @@ class Playback:
         """How many ms of what was sent are still to be played."""
         return max(0.0, self._head - (now if self._paused_at is None else self._paused_at))
 
+    def quiet_for(self, now: float) -> float:
+        """How many ms nothing has been playing."""
+        return max(0.0, now - (self._head if self._paused_at is None else min(self._head, self._paused_at)))
+
     def pause(self, now: float) -> None:
         """The far end dropped what it had not played; it will be sent again."""
-        self._paused_at = now
+        if self._paused_at is None:
+            self._paused_at = now
 
     def resume(self, now: float) -> None:
         """Sound goes on where it was paused."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from domain.conversation import Conversation, State
+from domain.conversation import Conversation
 from domain.ports import Clock, Document, Documents, Taken, Transaction, Unavailable
+from domain.state import State
 from schemas.conversation import Turn
 from schemas.signals import SIGNALS, Heard, Pressed, Signal
 

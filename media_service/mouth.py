@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
-from domain.mulaw import BYTES_PER_MS, FRAME, FRAME_MS
+from domain.mulaw import BYTES_PER_MS, FRAME, FRAME_MS, silence
 from domain.playback import Playback
 from domain.ports import Line, Spoken, Unavailable, Voice, VoiceStyle
 from schemas.signals import Audible, Cut, Failed, Finished, Sent, Signal
@@ -49,6 +49,7 @@ class Mouth:
         self._line, self._voice, self._style = line, voice, style
         self._start, self._emit, self._gate = start, emit, gate
         self._reply: _Reply | None = None
+        self._sounded: _Reply | None = None  # the last that was heard
         self._released = 0
         self._audible_until = 0.0
         self._finished = 0
@@ -56,6 +57,23 @@ class Mouth:
     def audible_until(self) -> float:
         """When what was sent so far will have been played, in seconds of the loop's clock."""
         return self._audible_until
+
+    def played(self, ms: int) -> bytes:
+        """The last so many ms of what the far end has played, silence included; less if there was less."""
+        if (reply := self._sounded) is None:
+            return b""
+        now = _now_ms()
+        quiet = silence(round(min(reply.playback.quiet_for(now), ms)))
+        wanted, unplayed = ms * BYTES_PER_MS - len(quiet), round(reply.playback.unplayed(now)) * BYTES_PER_MS
+        pieces: list[bytes] = []
+        for sound in reversed(reply.sent):
+            if wanted <= 0:
+                break
+            if isinstance(sound, bytes):
+                heard = sound[: max(0, len(sound) - unplayed)][-wanted:]
+                unplayed, wanted = max(0, unplayed - len(sound)), wanted - len(heard)
+                pieces.append(heard)
+        return b"".join(reversed(pieces)) + quiet
 
     def say(self, number: int, text: str) -> None:
         """A sentence of this reply, after those before it."""
@@ -101,16 +119,15 @@ class Mouth:
         if reply is None or reply.number != number or reply.may_sound.is_set():
             return
         unplayed = round(reply.playback.unplayed(_now_ms())) * BYTES_PER_MS
-        rest: list[bytes | str] = []
+        again: list[bytes | str] = []
         for item in reversed(reply.sent):
-            if isinstance(item, bytes) and unplayed <= 0:
-                break
             if isinstance(item, bytes):
+                if unplayed <= 0:
+                    break
                 item, unplayed = item[-unplayed:], unplayed - len(item)
-            rest.append(item)
-        reply.sent = rest[::-1]
+            again.append(item)
         reply.playback.resume(_now_ms())
-        for item in reply.sent:
+        for item in reversed(again):
             if isinstance(item, bytes):
                 await self._line.play(item)
             else:
@@ -129,6 +146,7 @@ class Mouth:
             self._reply = None
             reply.task.cancel()
             heard, unheard = reply.playback.split(_now_ms())
+            reply.playback.pause(_now_ms())
             if reply.may_sound.is_set():  # a paused one was flushed
                 await self._line.clear()
             self._audible_until = 0.0
@@ -189,6 +207,7 @@ class Mouth:
         self._audible_until = reply.playback.ends_at / 1000
 
     async def _play(self, reply: _Reply, sound: bytes) -> None:
+        self._sounded = reply
         reply.playback.sent(sound, _now_ms())
         reply.sent.append(sound)
         await self._line.play(sound)

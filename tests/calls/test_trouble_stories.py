@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from domain.conversation import Conversation, State
+from domain.conversation import Conversation
 from domain.ports import Junk, Spoken, ToolRequest, Unavailable, VoiceStyle
+from domain.state import State
 from media_service.journal import path_of
 from schemas.signals import SIGNALS
 from tests.calls.test_booking_stories import books, books_until_confirmation

@@ -91,3 +91,34 @@ def test_heard_and_unheard_are_always_the_whole_text(sentences: list[tuple[str, 
     heard, unheard = playback.split(now)
     said = [word for text, _, _ in sentences for word in text.split()]
     assert sorted((heard + " " + unheard).split()) == sorted(said)
+
+
+def test_a_pause_stops_the_clock() -> None:
+    playback = Playback()
+    playback.say("One two three four.")
+    playback.sent(silence(1000), now=0)
+    number = playback.spoken("One two three four.")
+    playback.pause(now=500)
+    assert playback.split(now=900) == ("One two", "three four.")
+    assert playback.unplayed(now=900) == 500
+    assert playback.quiet_for(now=900) == 400
+    playback.resume(now=1200)
+    assert playback.ends_at == 1700
+    assert playback.unplayed(now=1300) == 400
+    assert playback.split(now=1450)[0] == "One two three"
+    playback.marked(number, now=1700)
+    assert playback.split(now=1700) == ("One two three four.", "")
+
+
+def test_what_was_heard_before_a_pause_stays_heard() -> None:
+    playback = Playback()
+    for at, sentence in enumerate(("First one.", "Second one.")):
+        playback.say(sentence)
+        playback.sent(silence(500), now=0)
+        assert playback.spoken(sentence) == at
+    playback.marked(0, now=500)
+    playback.pause(now=750)
+    playback.pause(now=800)  # once is enough
+    playback.resume(now=1750)
+    assert playback.ends_at == 2000
+    assert playback.split(now=1750)[0].startswith("First one.")
