@@ -12,7 +12,13 @@ Ending = Literal["thinking", "unfinished", "loose", "unclear", "sentence"]
 """thinking: asked for a moment ("let me see"). unfinished: more is sure to come ("my number is"). loose: may be all,
 but begs for more ("I have a question"). unclear: nobody can tell. sentence: nothing is missing."""
 
-_AUXILIARY = r"(?:is|are|was|were|am|do|does|did|have|has|had|can|could|will|would|shall|should|may|might|must)(?:n't)?"
+LONGEST = 30
+"""Words that are looked at, the last ones: the audio loop waits meanwhile."""
+
+_AUXILIARY = (
+    r"(?:(?:is|are|was|were|am|do|does|did|have|has|had|can|could|will|would|shall|should|may|might|must)(?:n't)?"
+    r"|can't|won't)"
+)
 _PRONOUN = r"(?:i|you|we|they|he|she|it|there|this|that)"
 _QUESTION_WORD = r"(?:what|when|where|who|how|why|which)"
 _POSSESSIVE = r"(?:my|your|our|their|the|a|an)"
@@ -28,23 +34,24 @@ def _ends(*alternatives: str) -> re.Pattern[str]:
 
 _THINKING = _ends(
     r"(?:hold on|hang on|bear with me|moment|wait)(?:[ ,]+(?:please|moment|a bit|i))*",
-    r"(?:let me|i'll|i'll just|i have to) (?:see|think|check|look|get|find|grab)(?: (?:at|in|for|up))?"
+    r"(?:let me|i'll|i'll just|i have to) (?:see|think|check|look|get|find|grab)(?: (?:at|in|for|up|about))?"
     r"(?: (?:it|that|here|(?:my|the|this|that) [\w']+|(?:if|what|when|where)(?: [\w']+){0,5}))?",
     r"what (?:is|was) it again|how do (?:i|you) (?:say|put)(?: (?:it|this))?",
 )
 _STRANDED = re.compile(
-    rf"{_OPENERS}{_QUESTION_WORD}\b.* (?:{_AUXILIARY}|\w+'s)\b.* (?:at|for|from|about|with|to|in|on|of|like|do|have"
-    r"|need|want|get|bring|order|book|buy|know|see|think)$"
+    rf"{_OPENERS}(?:{_QUESTION_WORD}'s\b|{_QUESTION_WORD}\b.* {_AUXILIARY}\b).* (?:at|for|from|about|with|to|in|on|of"
+    r"|like|do|have|need|want|get|bring|order|book|buy|know|see|think|take)$"
     r"|\b(?:(?:go|carry)(?: right)? on|(?:come|log|check|drop|fit me|book me|put me) in|(?:come|drop|stop) by)$"
     r"|\b(?:think|guess|hope|believe|suppose|afraid) so$"
     rf"|\b(?<!if )(?!there|this){_PRONOUN} (?!am|have|had|was|were){_AUXILIARY}$"
 )
 """Ends in a word that seldom ends a sentence, and may be one: "who am I speaking to", "yes it is"."""
 _CLAUSE = re.compile(
-    rf"\b{_QUESTION_WORD}\b (?!{_AUXILIARY}\b)(?:\w+ )*?(?!there )[\w']+ (?:is|are|was|were|costs?)$"
-    rf"|\b{_QUESTION_WORD}(?: \w+)? (?:is|was) (?:it|that|this)$"
+    rf"\b{_QUESTION_WORD}\b(?: [\w']+)* (?:{_POSSESSIVE}|{_PRONOUN})\b(?: [\w']+)* (?:is|are|was|were|costs?)$"
+    rf"|\b{_QUESTION_WORD}(?: \w+)? (?:is|are|was|were) {_PRONOUN}$"
+    rf"|^(?:yes|yeah|no|sure)[ ,]+(?!this){_PRONOUN} {_AUXILIARY}$"
 )
-"""Ends in such a word, and has all it needs: "what the delivery charge is", "how much is it"."""
+"""Ends in such a word, and has all it needs: "what the delivery charge is", "how much is it", "yes I am"."""
 _UNFINISHED = _ends(
     # Words that join, and such as lean on the next one.
     r"and|or|but|because|if|whether|so|than|unless|although|except|like|as",
@@ -55,21 +62,22 @@ _UNFINISHED = _ends(
     r"i|we|they|he|she|(?:i|we|they|you|he|she|it|that|there|here|who|what|where|how)'(?:m|s|re|d|ve|ll)",
     rf"(?:{_AUXILIARY}|if|that|because|and|when) you|(?:do|does|did|is|was|can|could|will|would|if|that|because) it",
     rf"{_AUXILIARY}|be|been|being|going|calling|trying|looking|wondering|hoping|wanted",
-    r"(?<!what )(?<!all )(?:i|we)(?: just| also| really)? (?:want|need|think|guess|wonder|believe|got|bought|ordered)",
-    r"(?:to|can i|could i|can you|could you|can we|could we|i'll|didn't|don't)"
-    r" (?:book|change|make|get|have|buy|order|ask|tell|give|send|find|know|bring|use|put|take|add|check|see|do)",
-    r"(?:tell|let|give|show|send) me|let me know",
-    rf"(?:me|know|see|sure|out|ask|wondering) {_QUESTION_WORD}",
+    r"(?<!what )(?<!all )(?:i|we)(?: just| also| really)? (?:want|need|think|guess|wonder|got|bought|ordered)",
+    r"(?:i|i'd|we|we'd|would) prefer",
+    r"(?:to|can i|could i|can you|could you|can we|could we|can't|i'll|do you)"
+    r" (?:book|change|make|get|have|buy|order|ask|tell|give|send|find|know|bring|use|put|take|add|check|see|do|sell)",
+    rf"(?:tell|let|give|show|send) me|(?:me|know|see|sure|out|ask|wondering) {_QUESTION_WORD}",
 )
 _BEGUN = re.compile(
     rf"{_OPENERS}(?:my|the|our) (?:[\w']+ )?(?:name|number|address|email|code|thing|problem|question|reason|issue)$"
-    rf"|{_OPENERS}(?:i think|i guess|i believe|the (?:thing|problem|point))$"
+    rf"|{_OPENERS}(?:i believe|the point)$"
+    rf"|\b{_QUESTION_WORD}(?: \w+)? (?:do|does|did|will|would|can|could|should) {_POSSESSIVE} [\w']+$"
 )
-"""A subject that nothing was said of yet: "my order number"."""
+"""A subject that nothing was said of yet: "my order number", "when will my order"."""
 
 _LOOSE = _ends(
     r"(?:any|some)(?:thing|one|body)|(?:a|another)(?: quick| small)? (?:question|problem|issue|complaint|couple)",
-    r"(?:speak|talk)(?:ing)?|well",
+    r"quick question|(?:speak|talk)(?:ing)?|well|not",
 )
 _LETTERS = re.compile(r"(?:^|[ ,])((?:(?:double )?[a-z][ ,]+)+(?:double )?[a-z])$")
 
@@ -82,17 +90,15 @@ _SENTENCE = re.compile(
             r".+ .+ please",
             # Questions.
             rf"{_OPENERS}{_QUESTION_WORD}\b.*(?:\b{_AUXILIARY}|'s|'re)\b.* [\w']+",
-            rf"{_OPENERS}{_AUXILIARY} {_PRONOUN} .+",
-            rf"{_OPENERS}{_AUXILIARY} (?:{_POSSESSIVE}|any\w+|some\w+) [\w']+ .+",
+            rf"{_OPENERS}{_AUXILIARY} (?:{_POSSESSIVE} [\w']+|(?!{_POSSESSIVE}\b)[\w']+) .+",
             # Orders.
             rf"{_OPENERS}(?:tell|send|give|book|cancel|call|put|connect|transfer|change|help|show|text|move|make|remind)"
             r" (?:me|us|my|the|a|an|it|that) .+",
             # Statements: who, and three words on; what, and a verb.
             rf"{_OPENERS}(?!(?:if|when|since|as|although|because)\b)(?:.* )?(?:i|we|you|they|he|she|it|there|that|this)"
             r"(?:'\w+)?(?: [\w']+){3,}",
-            rf"{_OPENERS}(?:i|we|it)'\w+ [\w']+ [\w']+(?: [\w']+)*",
-            rf"{_OPENERS}(?:my|our|the|your)(?: [\w']+){{1,4}} (?:{_AUXILIARY}|\w+ed|\w+n't|keeps|\w+s)(?: [\w']+)+",
-            rf"{_OPENERS}(?:my|our|the|your)(?: [\w']+){{1,3}} (?:hasn't|haven't|has|is|isn't|was|won't|didn't) [\w']+",
+            rf"{_OPENERS}{_PRONOUN}'\w+ [\w']+ [\w']+(?: [\w']+)*",
+            rf"{_OPENERS}(?:my|our|the|your)(?: [\w']+){{1,4}} (?:{_AUXILIARY}|\w+ed|\w+s)(?: [\w']+)+",
         )
     )
 )
@@ -101,7 +107,7 @@ _SENTENCE = re.compile(
 @lru_cache(maxsize=256)
 def ending(words: str) -> Ending:
     """How they end, in some tens of µs; never raises."""
-    text = plain(words)
+    text = " ".join(plain(words).split()[-LONGEST:])
     if _THINKING.search(text):
         return "thinking"
     if spelt := _LETTERS.search(text):
