@@ -70,12 +70,12 @@ class MediaSocket(WebSocketsSansIOProtocol):
 
     def _is_between_messages(self) -> bool:
         """Whether the parser waits for a frame's first byte, and no fragmented message is under way."""
-        waits_in = self.conn.parser.gi_yieldfrom
-        return (
-            self.conn.state is State.OPEN
-            and self.conn.current_size is None
-            and getattr(waits_in, "gi_code", None) is StreamReader.at_eof.__code__
-        )
+        if self.conn.state is not State.OPEN or self.conn.current_size is not None:
+            return False
+        waiting = self.conn.parser
+        while inner := waiting.gi_yieldfrom:
+            waiting = inner
+        return waiting.gi_code is StreamReader.at_eof.__code__
 
     def send_receive_event_to_app(self) -> None:
         super().send_receive_event_to_app()
