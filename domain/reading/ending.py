@@ -107,7 +107,7 @@ _SENTENCE = re.compile(
 @lru_cache(maxsize=256)
 def ending(words: str) -> Ending:
     """How they end, in some tens of µs; never raises."""
-    text = " ".join(plain(words).split()[-LONGEST:])
+    text = plain(" ".join(words.split()[-LONGEST:]))
     if _THINKING.search(text):
         return "thinking"
     if spelt := _LETTERS.search(text):

@@ -228,12 +228,9 @@ def test_a_more_patient_agent_waits_at_least_as_long(
 
 
 def test_long_speech_is_judged_by_its_end() -> None:
-    for words, expected in {
-        "what is your address": "sentence",
-        "and my": "unfinished",
-        "let me see": "thinking",
-    }.items():
-        assert ending(f"{'how what why the my ' * 40}{words}") == expected
+    story = "i moved house last month and nothing works since then " * 40
+    for words, expected in {"what is to be done": "sentence", "and my": "unfinished", "let me see": "thinking"}.items():
+        assert ending(story + words) == expected
 
 
 # --- the measure ---
