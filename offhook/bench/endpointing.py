@@ -290,12 +290,14 @@ def endpointing(
     json_file: Annotated[Path | None, typer.Option("--json", help="Keep every figure in this file.")] = None,
 ) -> None:
     """Measure endpointing: how often the agent cuts in and how long the caller waits, against a fixed timeout."""
-    console = Console()
+    console = Console(highlight=False)
     try:
+        if json_file:
+            json_file.touch()
         with console.status("Callers speak, and are listened to…"):
             rules = asyncio.run(_measured(Listening()))
-    except Unavailable as problem:
-        Console(stderr=True).print(f"[red]offhook:[/red] {problem}", highlight=False)
+    except (Unavailable, OSError) as problem:
+        Console(stderr=True).print(f"[red]offhook:[/red] {problem}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
     console.print(_table(rules))
     if json_file:

@@ -348,3 +348,11 @@ def test_the_command_prints_a_table_and_keeps_every_figure(tmp_path: Path) -> No
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["scores"]["all"]["fixed 600 ms"]["utterances"] == 330
     assert len(figures["utterances"]) == 330
+
+
+def test_a_file_that_can_t_be_written_is_told_before_anyone_speaks(tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(bench.endpointing)
+    result = CliRunner().invoke(app, ["--json", str(tmp_path / "nowhere" / "figures.json")])
+    assert result.exit_code == 1
+    assert "nowhere" in result.output
