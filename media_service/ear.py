@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from domain.hearing import Heard, Hearing
 from domain.mulaw import FRAME, FRAME_MS
@@ -10,6 +10,8 @@ from domain.ports import SPEECH_BEGINS, SPEECH_ENDS, Detector, Sound
 from schemas.agent import Listening
 from schemas.signals import Settled, SpeechBegan, SpeechEnded
 from schemas.variable import Expectation
+
+HeardSignal = SpeechBegan | SpeechEnded | Settled
 
 PIECE = 5 * FRAME
 """The recogniser gets sound in pieces of 100 ms."""
@@ -35,7 +37,7 @@ class Ear:
         self._sound: deque[Sound] = deque(maxlen=BACKLOG)
         self._more = asyncio.Event()
 
-    def hear(self, sound: bytes) -> list[SpeechBegan | SpeechEnded | Settled]:
+    def hear(self, sound: bytes) -> Sequence[HeardSignal]:
         """Takes the caller's sound in pieces of any size."""
         if len(sound) == FRAME and not self._rest:  # the usual case
             return self._frame(sound)
@@ -44,7 +46,7 @@ class Ear:
         self._rest = sound[whole:]
         return [signal for at in range(0, whole, FRAME) for signal in self._frame(sound[at : at + FRAME])]
 
-    def _frame(self, frame: bytes) -> list[SpeechBegan | SpeechEnded | Settled]:
+    def _frame(self, frame: bytes) -> Sequence[HeardSignal]:
         self._piece += frame
         if len(self._piece) >= PIECE:
             self._pass_on()
@@ -62,21 +64,26 @@ class Ear:
             return [SpeechEnded(at=0, silence=hearing.silence_ms)]
         if hearing.speaking and not self._cut_short:
             self._spoken += FRAME_MS
-            return self._enough() if self._spoken > LONGEST_SPEECH_MS else []
+            return self._enough() if self._spoken > LONGEST_SPEECH_MS else ()
         self._silent += FRAME_MS
-        if self._settle_after is not None and self._silent >= self._settle_after:
+        if self._settle_after is not None and self._silent >= self._settle_after and not self._may_go_on():
             self._settle_after = None
             return [Settled(at=0)]
-        return []
+        return ()
 
-    def _enough(self) -> list[SpeechBegan | SpeechEnded | Settled]:
+    def _may_go_on(self) -> bool:
+        """Whether the caller may be speaking again. What stirs for longer than speech takes to begin is a noise."""
+        assert self._settle_after is not None
+        return self._hearing.stirring and self._silent < self._settle_after + self._hearing.window_ms
+
+    def _enough(self) -> Sequence[HeardSignal]:
         """Whatever goes on sounding, voice or noise: this turn of it is over, and no other begins before it stops."""
         self._cut_short, self._silent = True, 0
         self._pass_on(SPEECH_ENDS)
         return [SpeechEnded(at=0, silence=0)]
 
     def settle_after(self, silence_ms: int) -> None:
-        """Tell, once, when the caller has been silent for so long since the last speech."""
+        """Tell, once, when the caller has been silent for so long since the last speech, and isn't beginning anew."""
         self._settle_after = silence_ms
 
     def expect(self, expectation: Expectation) -> None:

@@ -26,21 +26,52 @@ def kinds(signals: list[Any]) -> list[type]:
 def test_speech_begins_ends_and_settles() -> None:
     mine = ear()
     assert kinds(mine.hear(LOUD * 10)) == [SpeechBegan]
-    assert kinds(mine.hear(QUIET * 7)) == []
+    assert kinds(mine.hear(QUIET * 9)) == []
     [ended] = mine.hear(QUIET)
     assert isinstance(ended, SpeechEnded)
-    assert ended.silence == 160
+    assert ended.silence == 200
     mine.settle_after(300)
-    assert kinds(mine.hear(QUIET * 6)) == []
+    assert kinds(mine.hear(QUIET * 4)) == []
     assert kinds(mine.hear(QUIET)) == [Settled]
     assert kinds(mine.hear(QUIET * 100)) == []
 
 
 def test_speech_that_resumes_does_not_settle() -> None:
     mine = ear()
-    mine.hear(LOUD * 10 + QUIET * 8)
+    mine.hear(LOUD * 10 + QUIET * 10)
     mine.settle_after(300)
-    assert kinds(mine.hear(LOUD * 10 + QUIET * 7)) == [SpeechBegan]
+    assert kinds(mine.hear(LOUD * 10 + QUIET * 9)) == [SpeechBegan]
+
+
+def fell_silent() -> Ear:
+    """300 ms ago, 100 ms before the turn settles."""
+    mine = ear()
+    assert kinds(mine.hear(LOUD * 10 + QUIET * 10)) == [SpeechBegan, SpeechEnded]
+    mine.settle_after(400)
+    assert kinds(mine.hear(QUIET * 5)) == []
+    return mine
+
+
+def test_a_turn_does_not_settle_while_speech_is_beginning() -> None:
+    mine = fell_silent()
+    assert kinds(mine.hear(QUIET * 3 + LOUD * 5 + QUIET * 12)) == [SpeechBegan, SpeechEnded]
+
+
+def test_a_sound_that_does_not_become_speech_delays_a_turn_until_it_is_over() -> None:
+    mine = fell_silent()
+    assert kinds(mine.hear(QUIET * 3 + LOUD * 3 + QUIET * 2)) == []
+    assert kinds(mine.hear(QUIET)) == [Settled]
+
+
+def test_a_sound_that_is_over_in_time_delays_nothing() -> None:
+    mine = fell_silent()
+    assert kinds(mine.hear(LOUD + QUIET * 3)) == []
+    assert kinds(mine.hear(QUIET)) == [Settled]
+
+
+def test_a_noise_that_never_becomes_speech_does_not_delay_a_turn_for_ever() -> None:
+    mine = fell_silent()
+    assert kinds(mine.hear((LOUD + QUIET * 2) * 10)) == [Settled]
 
 
 def test_whoever_talks_for_ever_is_taken_to_have_said_something() -> None:
@@ -64,9 +95,9 @@ def test_the_size_of_the_pieces_does_not_matter(sizes: list[int]) -> None:
 
 def test_the_recogniser_gets_all_sound_in_order_and_what_the_vad_thinks() -> None:
     mine = ear()
-    mine.hear(QUIET * 5 + LOUD * 10 + QUIET * 8)
+    mine.hear(QUIET * 5 + LOUD * 10 + QUIET * 10)
     mine.expect(Expectation())
     items = list(mine._sound)
     marks = [item for item in items if not isinstance(item, bytes)]
     assert marks == [SPEECH_BEGINS, SPEECH_ENDS, Expectation()]
-    assert b"".join(item for item in items if isinstance(item, bytes)) == QUIET * 5 + LOUD * 10 + QUIET * 8
+    assert b"".join(item for item in items if isinstance(item, bytes)) == QUIET * 5 + LOUD * 10 + QUIET * 10

@@ -32,3 +32,19 @@ def test_silence_is_counted_from_the_last_speech() -> None:
     hearing = Hearing(60)
     hear(hearing, "####......")
     assert hearing.silence_ms == 120
+
+
+def test_what_may_become_speech_stirs() -> None:
+    hearing = Hearing(160)  # eight frames in a window of twelve
+    found = []
+    for frame in "...##......########" + "." * 12:
+        hearing.hear(frame == "#")
+        found.append("s" if hearing.stirring else "-")
+    assert "".join(found) == "---ssssss--sssssss-" + "-" * 12
+    assert hearing.window_ms == 240
+
+
+def test_speech_that_is_over_does_not_stir() -> None:
+    hearing = Hearing(600)
+    assert hear(hearing, "#" * 30 + "." * 10) == [(29, Heard.BEGAN), (39, Heard.ENDED)]
+    assert not hearing.stirring
