@@ -1,7 +1,8 @@
 """How often the agent cuts in, and how long it lets the caller wait: endpointing by meaning against a fixed timeout.
 
 Synthesised callers with true pauses go frame by frame through the real detector and the real ear. The recogniser is
-an oracle with a recogniser's delays, so that only endpointing is measured. All time is audio's: no run differs."""
+an oracle with a recogniser's delays, so that only endpointing is measured. All time is audio's, whatever the machine;
+the synthesiser's hissing consonants are all that differs between runs, by a frame here and there."""
 
 import asyncio
 import json
