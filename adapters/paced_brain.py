@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from domain.ports import Prompt, Thought, Usage, Words
+from schemas.settings import Paced
 
-REPLY = "Certainly, happy to help. We are open from nine to five every weekday. Which day would suit you best?"
+REPLY = Paced().reply_words
 
 
 class PacedBrain:

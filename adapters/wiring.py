@@ -148,7 +148,7 @@ async def _brain(settings: Settings, stack: AsyncExitStack) -> Brain:
         case "paced":
             from adapters.paced_brain import PacedBrain
 
-            return PacedBrain(settings.paced.first_word_ms, settings.paced.word_ms)
+            return PacedBrain(settings.paced.first_word_ms, settings.paced.word_ms, settings.paced.reply_words)
         case "gemini":
             from adapters.gemini_brain import GeminiBrain
 

@@ -20,6 +20,7 @@ from adapters.wiring import BadSettings, open_ports, read_settings
 from domain.acts import HangUp, PutThrough
 from functions.chat import chat_with
 from media_service.socket import MediaSocket
+from offhook.bench.command import app as bench
 from offhook.call import call
 from offhook.doctor import examine
 from offhook.platform import platform
@@ -28,6 +29,7 @@ from schemas.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="AI phone agents, self-hosted.")
 app.command()(call)
+app.add_typer(bench, name="bench")
 console = Console()
 
 LARGEST_MESSAGE = 16 * 1024 * 1024

@@ -16,6 +16,11 @@ class Paced(Model):
 
     caller_words: str = "I would like to book an appointment please"
     """What paced speech understands, whatever is said."""
+    reply_words: str = Field(
+        default="Certainly, happy to help. We are open from nine to five every weekday. Which day would suit you best?",
+        min_length=1,
+    )
+    """What the paced brain answers, whatever it is asked."""
     first_word_ms: int = Field(default=300, ge=0)
     """From the question to the model's first word."""
     word_ms: int = Field(default=20, ge=0)
