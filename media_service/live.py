@@ -1,9 +1,39 @@
 """What one process knows of its live calls."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any
+
+
+class Histogram:
+    """How often a figure was at most so much."""
+
+    def __init__(self, *bounds: int) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def add(self, figure: float) -> None:
+        self._counts[bisect_left(self._bounds, figure)] += 1
+        self._sum += figure
+
+    def cumulative(self) -> dict[str, int]:
+        """By upper bound, inclusive: how many figures were not above it; `inf` counts all."""
+        names = [*map(str, self._bounds), "inf"]
+        return dict(zip(names, accumulate(self._counts), strict=True))
+
+    def prometheus(self, metric: str) -> list[str]:
+        """Its lines in Prometheus's text exposition format."""
+        found = self.cumulative()
+        return [
+            f"# TYPE {metric} histogram",
+            *(f'{metric}_bucket{{le="{name.replace("inf", "+Inf")}"}} {count}' for name, count in found.items()),
+            f"{metric}_sum {self._sum:.3f}",
+            f"{metric}_count {found['inf']}",
+        ]
 
 
 class Live:
@@ -12,6 +42,8 @@ class Live:
     def __init__(self) -> None:
         self.calls: dict[object, tuple[str, float]] = {}
         self.total = self.refused = self.broken = self.most = 0
+        self.frame_lag_ms = Histogram(1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000)
+        """How late the callers' sound reached the ear: the lines tell it, piece by piece."""
 
     @contextmanager
     def call(self, conversation: str) -> Iterator[None]:
@@ -31,8 +63,7 @@ class Live:
         lines = [{"conversation": id, "seconds": round(now - since, 1)} for id, since in self.calls.values()]
         return {"status": "ok", "active": len(lines), "connections": lines}
 
-    def metrics(self) -> dict[str, int]:
-        """Every counter by its name."""
+    def _counters(self) -> dict[str, int]:
         return {
             "active_connections": len(self.calls),
             "most_connections": self.most,
@@ -41,12 +72,16 @@ class Live:
             "broken_calls": self.broken,
         }
 
+    def metrics(self) -> dict[str, Any]:
+        """Every counter by its name; the histogram's buckets are cumulative."""
+        return {**self._counters(), "frame_lag_ms": self.frame_lag_ms.cumulative()}
+
     def prometheus(self) -> str:
         """The same in Prometheus's text exposition format."""
         gauges = {"active_connections", "most_connections"}
         lines: list[str] = []
-        for name, value in self.metrics().items():
+        for name, value in self._counters().items():
             kind = "gauge" if name in gauges else "counter"
             metric = f"offhook_{name}" if name in gauges else f"offhook_{name}_total".replace("total_", "", 1)
             lines += [f"# TYPE {metric} {kind}", f"{metric} {value}"]
-        return "\n".join(lines) + "\n"
+        return "\n".join([*lines, *self.frame_lag_ms.prometheus("offhook_frame_lag_ms")]) + "\n"

@@ -9,6 +9,7 @@ from adapters.wiring import open_ports, read_settings
 from domain.ports import Ports
 from domain.reading import warm_up
 from media_service.app import routes
+from media_service.garbage import out_of_the_way
 
 _opened: list[Ports] = []
 
@@ -19,7 +20,8 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     async with open_ports(read_settings()) as ports:
         warm_up()
         _opened[:] = [ports]
-        yield
+        with out_of_the_way():
+            yield
 
 
 async def _ports() -> Ports:

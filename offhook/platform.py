@@ -17,6 +17,7 @@ from functions import webhooks
 from functions.admin.app import app as admin
 from functions.analyse import analyse
 from media_service.app import routes
+from media_service.garbage import out_of_the_way
 from offhook.seed import seed
 from schemas.settings import Settings
 
@@ -36,7 +37,8 @@ def platform(settings: Settings, ready: Callable[[], None] = lambda: None) -> St
             listen(ports)
             opened.append(ports)
             ready()
-            yield
+            with out_of_the_way():
+                yield
 
     hooks, admin_api = webhooks.app(get_ports), admin(get_ports)
     return Starlette(
