@@ -40,12 +40,10 @@ MOST_IN_REQUEST = 1600 * BYTES_PER_MS
 """Of sound that is sent again. Google takes 15 KB."""
 SHORT = 5_000 * BYTES_PER_MS
 """A turn up to this long is heard again whole. The longer, the better its words fit together, the later they come."""
-LONGEST_AGAIN = 60_000 * BYTES_PER_MS
-"""Sound that Google made nothing of for so long is not sent again."""
-BACKOFF_S = (0.0, 0.1, 0.3)
+BACKOFF_S = (0.0, 0.2, 0.6)
 """Before another stream is tried after the first, second … failure in a row; after that it's given up."""
-TRANSIENT = {"ABORTED", "UNAVAILABLE", "OUT_OF_RANGE", "INTERNAL"}
-"""gRPC's names of failures that another stream may not meet."""
+TRANSIENT = {"ABORTED", "UNAVAILABLE", "OUT_OF_RANGE", "INTERNAL", "CANCELLED", "UNKNOWN"}
+"""gRPC's names of failures that another stream may not meet; the last three are how a connection may break."""
 BACKLOG = 16
 
 ASKED_BOOST, WELCOME_BOOST = 10.0, 5.0
@@ -226,6 +224,8 @@ class _Listening:
         self._turn = _Turn(expectation)
         self._opening = opening(speech.project, speech.location, speech.model, expectation)
         self._stream: _Stream | None = None
+        """There is one as long as there is speech or a final transcript is owed."""
+        self._running: asyncio.Task[None] | None = None
         self._speaking = self._sound_over = False
         self._pre_roll = bytearray()
         self._failures = 0
@@ -257,10 +257,11 @@ class _Listening:
             del self._pre_roll[:-PRE_ROLL]
             return
         self._turn.sound += piece
-        if self._stream is None or self._stream.sent >= self._speech.longest:
-            self._open()
-        else:
-            self._stream.send(piece)
+        stream = self._stream
+        if stream and not stream.ended:
+            stream.send(piece)
+            if stream.sent >= self._speech.longest:
+                self._rotate(stream)
 
     def _begin(self) -> None:
         if self._speaking:
@@ -274,8 +275,8 @@ class _Listening:
         self._begin()  # if that was missed
         self._speaking = False
         self.owed_by = asyncio.get_running_loop().time() + self._speech.answer_s
-        stream = self._stream or self._open()
-        stream.end()
+        if self._stream:
+            self._stream.end()
 
     def _expect(self, expectation: Expectation) -> None:
         self._turn = self._turn.next(expectation, self._speaking)
@@ -290,16 +291,35 @@ class _Listening:
     def _understand(self, stream: "_Stream", response: Any) -> Transcript | None:
         text = self._turn.understand(response.results)
         pause = response.speech_event_type == ACTIVITY_END or any(result.is_final for result in response.results)
-        if pause and self._speaking and stream.sent >= self._speech.rotate_at:
-            self._open()
+        if pause and not stream.ended and stream.sent >= self._speech.rotate_at:
+            self._rotate(stream)
         return None if text is None else Transcript(text, final=False)
+
+    def _rotate(self, stream: "_Stream") -> None:
+        """The stream gives way to another, which hears again what isn't final. If that is too much, because Google
+        lags or has heard no pause, the stream is ended like that of a whole turn, and the other one goes on from there
+        (a word that is being spoken right then is cut in two)."""
+        if self._turn.unsettled(stream.sent) > self._speech.longest // 2:
+            stream.end()
+        else:
+            self._open()
 
     def _close(self, stream: "_Stream", error: "AioRpcError | Unavailable | None") -> Transcript | None:
         """The stream has ended."""
-        self._stream = None
         if error is None and stream.said_all:
-            self._failures, self.owed_by, self.over = 0, None, self._sound_over
-            return Transcript(self._turn.finish(), final=True)
+            self._failures = 0
+            text = self._turn.finish(stream.sent)
+            if self.owed_by is not None and stream.sent == len(self._turn.sound):
+                self.stop()
+                self.owed_by, self.over = None, self._sound_over
+                return Transcript(text, final=True)
+        else:
+            self._fail(error)
+        self._open()
+        return None
+
+    def _fail(self, error: "AioRpcError | Unavailable | None") -> None:
+        """The stream ended as it shouldn't. Raises Unavailable unless another may do better."""
         if isinstance(error, Unavailable):
             raise error
         if error and (error.code().name not in TRANSIENT or self._failures == len(BACKOFF_S)):
@@ -307,27 +327,24 @@ class _Listening:
         if self._failures == len(BACKOFF_S):
             raise Unavailable("Speech-to-Text ended its streams before the speech did")
         self._failures += 1
-        if self.owed_by is not None:
-            self._open().end()
-        return None  # while there is speech, its next piece opens another
 
-    def _open(self) -> "_Stream":
+    def _open(self) -> None:
         """A new stream for the turn, in place of the one there is."""
         self.stop()
-        stream = _Stream(self._opening)
+        stream = self._stream = _Stream(self._opening)
         stream.send(self._turn.again())
-        wait = BACKOFF_S[self._failures - 1] * random.uniform(0.5, 1.5) if self._failures else 0
-        stream.task = asyncio.create_task(stream.run(self._speech.channels, self._news, wait))
-        self.tasks.add(stream.task)
-        stream.task.add_done_callback(self.tasks.discard)
-        self._stream = stream
-        return stream
+        if self.owed_by is not None:
+            stream.end()
+        wait_s = BACKOFF_S[self._failures - 1] * random.uniform(0.5, 1.5) if self._failures else 0
+        self._running = asyncio.create_task(stream.run(self._speech.channels, self._news, wait_s))
+        self.tasks.add(self._running)
+        self._running.add_done_callback(self.tasks.discard)
 
     def stop(self) -> None:
         """Cancels the stream, if there is one; its task is among `tasks` until it has ended."""
-        if self._stream and self._stream.task:
-            self._stream.task.cancel()
-        self._stream = None
+        if self._running:
+            self._running.cancel()
+        self._stream = self._running = None
 
 
 class _Stream:
@@ -338,11 +355,10 @@ class _Stream:
         """Bytes of sound, those included that wait to be sent."""
         self.said_all = False
         """Whether all sound was handed over and the sending side closed."""
-        self.task: asyncio.Task[None] | None = None
+        self.ended = False
         self._opening = opening
         self._waiting = bytearray()
         self._more = asyncio.Event()
-        self._ended = False
 
     def send(self, sound: bytes) -> None:
         self._waiting += sound
@@ -352,7 +368,7 @@ class _Stream:
 
     def end(self) -> None:
         """No more sound: whatever Google has is final now."""
-        self._ended = True
+        self.ended = True
         self._more.set()
 
     async def run(
@@ -391,11 +407,11 @@ class _Stream:
         while True:
             await self._more.wait()
             self._more.clear()
-            while len(self._waiting) >= REQUEST or (self._ended and self._waiting):
+            while len(self._waiting) >= REQUEST or (self.ended and self._waiting):
                 piece = bytes(self._waiting[:MOST_IN_REQUEST])
                 del self._waiting[: len(piece)]
                 yield StreamingRecognizeRequest(audio=piece)
-            if self._ended:
+            if self.ended:
                 self.said_all = True
                 return
 
@@ -430,14 +446,17 @@ class _Turn:
         self._resumed_at = len(self.sound)
         self.sound += sound
 
+    def unsettled(self, sent: int) -> int:
+        """How many of the bytes that the stream was sent it has made no final words of."""
+        return sent - self._final_to
+
     def again(self) -> bytes:
         """What a new stream has to hear first."""
         if len(self.sound) > SHORT:
             self._settled += self._final
-            gone = max(self._final_to, len(self.sound) - LONGEST_AGAIN)
-            del self.sound[:gone]
-            self._resumed_at = max(0, self._resumed_at - gone)
-            self._told_to = max(0, self._told_to - gone)
+            del self.sound[: self._final_to]
+            self._resumed_at = max(0, self._resumed_at - self._final_to)
+            self._told_to = max(0, self._told_to - self._final_to)
         self._final, self._final_to, self._interim = [], 0, []
         return bytes(self.sound)
 
@@ -462,11 +481,11 @@ class _Turn:
         self._told, self._told_to = words, to
         return words
 
-    def finish(self) -> str:
-        """All words of the turn: the stream has ended, and covers all sound."""
+    def finish(self, sent: int) -> str:
+        """All words of the turn: the stream has ended, and made final all that it was sent."""
         self._final += self._interim
         self._interim = []
-        self._final_to = self._told_to = len(self.sound)
+        self._final_to = self._told_to = sent
         self._told = self._words()
         return self._told
 

@@ -18,7 +18,8 @@ OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),  # else channels to the same address share one connection
     ("grpc.keepalive_time_ms", 30_000),  # a connection that died without a word is found out while calls use it
     ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.enable_retries", 0),
 ]
 

@@ -7,7 +7,7 @@ runs at the pace of speech, only at that of the requests."""
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ WORD = 200 * BYTES_PER_MS
 """How long each word of `say` lasts."""
 PAUSE = 600 * BYTES_PER_MS
 """Silence after which the server makes final what it heard, by itself."""
+STEP = 100 * BYTES_PER_MS
 MOST_AUDIO = 15_000
 MODELS = {"telephony", "long", "chirp_2", "chirp_3"}
 LANGUAGES = {"en-US", "de-DE", "ja-JP"}
@@ -32,6 +33,7 @@ def say(text: str) -> bytes:
     return b"".join(b"\x02" + word.encode().ljust(WORD - 2, b"\x01") + b"\x03" for word in text.split())
 
 
+_Event = t.StreamingRecognizeResponse.SpeechEventType
 _SOUNDS = re.compile(rb"(?P<quiet>\xff+)|\x02(?P<word>[!-~]*)\x01*(?P<end>\x03?)|(?P<rest>[\x01\x03]+)|.", re.DOTALL)
 
 
@@ -70,6 +72,67 @@ def hear(sound: bytes, otherwise: str = "") -> tuple[list[Heard], int]:
     return words, quiet
 
 
+class Recogniser:
+    """Sound, a little at a time → Google's responses. It makes final what comes before a pause, or what has gone on
+    for a `segment` (bytes)."""
+
+    def __init__(self, otherwise: str, segment: int) -> None:
+        self._otherwise = otherwise
+        self._segment = segment
+        self._sound = bytearray()
+        """What isn't final yet."""
+        self._final_to = 0
+        self._told: list[str] = []
+        self._talking = False
+
+    def hear(self, sound: bytes) -> Iterator[Any]:
+        self._sound += sound
+        words, quiet = hear(bytes(self._sound), self._otherwise)
+        if words and words[-1].end == len(self._sound) and words[-1].word.endswith("..."):
+            words.pop()  # it isn't over yet
+        if not words:
+            return
+        if not self._talking:
+            self._talking = True
+            yield self._event(_Event.SPEECH_ACTIVITY_BEGIN)
+        if quiet >= PAUSE:
+            self._talking = False
+            yield self._event(_Event.SPEECH_ACTIVITY_END)
+        said = [word.word for word in words]
+        if quiet >= PAUSE or len(self._sound) >= self._segment:
+            yield self._result(said, words[-1].end, final=True)
+        elif said != self._told:
+            self._told = said
+            yield self._result(said, words[-1].end, final=False)
+
+    def finish(self) -> Iterator[Any]:
+        words, _ = hear(bytes(self._sound), self._otherwise)
+        if words:
+            yield self._result([word.word for word in words], len(self._sound), final=True)
+
+    def _result(self, words: list[str], end: int, final: bool) -> Any:
+        text = ("" if self._final_to == 0 else " ") + " ".join(words)
+        result = t.StreamingRecognitionResult(
+            alternatives=[t.SpeechRecognitionAlternative(transcript=text)],
+            is_final=final,
+            stability=0 if final else 0.5,
+            result_end_offset=_offset(self._final_to + end),
+            language_code="en-us",
+        )
+        if final:
+            del self._sound[:end]
+            self._final_to, self._told = self._final_to + end, []
+        return t.StreamingRecognizeResponse(results=[result])
+
+    def _event(self, kind: Any) -> Any:
+        at = _offset(self._final_to + len(self._sound))
+        return t.StreamingRecognizeResponse(speech_event_type=kind, speech_event_offset=at)
+
+
+def _offset(sound: int) -> dict[str, int]:
+    return {"seconds": sound // RATE, "nanos": sound % RATE * 10**9 // RATE}
+
+
 @dataclass
 class Plan:
     """How one stream goes. By default it goes well."""
@@ -88,7 +151,6 @@ class Plan:
     hears_nothing: bool = False
     ends_early_at: int | None = None
     """It ends, with status OK, though the client hasn't."""
-    interims: bool = True
 
 
 @dataclass
@@ -126,18 +188,20 @@ class SpeechServer:
         limit_s: float = 300,
         most_ahead_s: float | None = None,
         most_streams: int = 100,
+        segment_s: float = 30,
         otherwise: str = "yes please",
     ) -> None:
         """A stream that gets more than `limit_s` of sound is aborted, as is one that gets it `most_ahead_s` faster than
-        it was spoken. A connection takes `most_streams` at a time."""
+        it was spoken. A connection takes `most_streams` at a time. Speech without a pause is made final every
+        `segment_s`."""
         self.streams: list[Seen] = []
         self.open = self.most_open = 0
         self.connections: set[str] = set()
-        self.refused: list[str] = []
         self._parent = f"projects/{project}/locations/{location}"
         self._limit = limit_s * RATE
         self._most_ahead_s = most_ahead_s
         self._most_streams = most_streams
+        self._segment = round(segment_s * RATE)
         self._otherwise = otherwise
         self._plans: list[Plan] = []
         self._port = 0
@@ -205,18 +269,13 @@ class SpeechServer:
 
     async def _play(self, stream: Seen, plan: Plan, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         began = asyncio.get_running_loop().time()
-        told: list[str] = []
-        final_to, talking = 0, False
+        recogniser = Recogniser("" if plan.hears_nothing else self._otherwise, self._segment)
         async for request in requests:
             stream.requests += 1
             if wrong := "; ".join(self._complaints(stream, request)):
-                self.refused.append(wrong)
                 await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, wrong)
             if stream.config is None:
                 stream.recognizer, stream.config = request.recognizer, request.streaming_config
-                if plan.fails and plan.after == 0:
-                    await _fail(context, *plan.fails, plan.reason)
-                continue
             stream.sound += request.audio
             stream.largest = max(stream.largest, len(request.audio))
             had = len(stream.sound)
@@ -231,30 +290,18 @@ class SpeechServer:
             ahead = had / RATE - (asyncio.get_running_loop().time() - began)
             if self._most_ahead_s is not None and ahead > self._most_ahead_s:
                 await _fail(context, grpc.StatusCode.OUT_OF_RANGE, "Audio data is being streamed too fast.")
-            if plan.hears_nothing:
-                continue
-            words, quiet = hear(bytes(stream.sound[final_to:]), self._otherwise)
-            fresh = [word.word for word in words]
-            if not talking and words:
-                talking = True
-                yield _event(t.StreamingRecognizeResponse.SpeechEventType.SPEECH_ACTIVITY_BEGIN, had)
-            if words and quiet >= PAUSE:
-                talking = False
-                yield _event(t.StreamingRecognizeResponse.SpeechEventType.SPEECH_ACTIVITY_END, had)
-                end = final_to + words[-1].end
-                yield _response(fresh, end, final=True, first=final_to == 0)
-                final_to, told = end, []
-            elif fresh != told and plan.interims:
-                told = fresh
-                yield _response(fresh, final_to + words[-1].end if words else had, final=False, first=final_to == 0)
+            for at in range(0, len(request.audio), STEP):
+                for response in recogniser.hear(request.audio[at : at + STEP]):
+                    if not plan.hears_nothing:
+                        yield response
         stream.half_closed = True
         if plan.fails and plan.after < 0:
             await _fail(context, *plan.fails, plan.reason)
         if plan.hangs_after is not None:
             await asyncio.Event().wait()
-        words, _ = hear(bytes(stream.sound[final_to:]), self._otherwise)
-        if words and not plan.hears_nothing:
-            yield _response([word.word for word in words], len(stream.sound), final=True, first=final_to == 0)
+        for response in recogniser.finish():
+            if not plan.hears_nothing:
+                yield response
 
     def _complaints(self, stream: Seen, request: Any) -> Iterator[str]:
         """What Google would say to the request."""
@@ -291,32 +338,12 @@ class SpeechServer:
                     yield f"phrase {phrase.value!r}"
 
 
-def _response(words: Sequence[str], end: int, final: bool, first: bool) -> Any:
-    text = " ".join(words)
-    return t.StreamingRecognizeResponse(
-        results=[
-            t.StreamingRecognitionResult(
-                alternatives=[t.SpeechRecognitionAlternative(transcript=text if first else f" {text}")],
-                is_final=final,
-                stability=0 if final else 0.5,
-                result_end_offset={"seconds": end // RATE, "nanos": end % RATE * 10**9 // RATE},
-                language_code="en-us",
-            )
-        ]
-    )
-
-
-def _event(kind: Any, offset: int) -> Any:
-    at = {"seconds": offset // RATE, "nanos": offset % RATE * 10**9 // RATE}
-    return t.StreamingRecognizeResponse(speech_event_type=kind, speech_event_offset=at)
-
-
 async def _fail(context: Any, code: grpc.StatusCode, details: str, reason: str = "") -> None:
     """Raises."""
-    metadata: list[tuple[str, bytes]] = []
+    metadata: tuple[tuple[str, bytes], ...] = ()
     if reason:
         info = AnyMessage()
         info.Pack(error_details_pb2.ErrorInfo(reason=reason, domain="googleapis.com"))
         status = status_pb2.Status(code=code.value[0], message=details, details=[info])
-        metadata.append(("grpc-status-details-bin", status.SerializeToString()))
+        metadata = (("grpc-status-details-bin", status.SerializeToString()),)
     await context.abort(code, details, metadata)
