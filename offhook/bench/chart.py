@@ -21,7 +21,10 @@ def draw(report: Report, path: Path) -> None:
     figure, (waits, costs) = pyplot.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
 
     calls = [run.calls for run in heard]
-    for name, label, colour in (("p50", "half of the turns wait less", BLUE), ("p95", "95 of 100 wait less", ORANGE)):
+    for name, label, colour in (
+        ("p50", "p50: half of the turns wait less", BLUE),
+        ("p95", "p95: 95 of 100 wait less", ORANGE),
+    ):
         waits.plot(calls, [getattr(run.heard.gap, name) for run in heard], "o-", color=colour, label=label)
     if report.single_gap_p95_ms is not None:
         limit = report.single_gap_p95_ms + SLOWER_MS
@@ -29,15 +32,19 @@ def draw(report: Report, path: Path) -> None:
     waits.set_title("From the caller's last word to the reply", loc="left", fontsize=11, color=INK)
     waits.set_ylabel("ms")
 
-    counts = [run.calls for run in runs]
-    costs.plot(counts, [run.server.cpu_ms_per_call_second for run in runs], "o-", color=BLUE, label="server")
+    # A single call bears the whole process: beside its cost the others' would look alike.
+    loaded = [run for run in runs if run.calls > 1] or runs
+    counts = [run.calls for run in loaded]
+    spent = [run.server.cpu_ms_per_call_second for run in loaded]
+    costs.plot(counts, spent, "o-", color=BLUE, label="server")
+    for at, ms in zip(counts, spent, strict=True):
+        costs.annotate(f"{ms:.2f}", (at, ms), (0, 7), textcoords="offset points", ha="center", fontsize=9, color=INK)
     costs.set_title("Processor time for a second of a call", loc="left", fontsize=11, color=INK)
     costs.set_ylabel("ms")
 
-    for axes in (waits, costs):
-        _dress(axes, counts, report.most_held)
-    held = "none" if report.most_held is None else report.most_held
-    figure.suptitle(f"Calls held on one core: {held}", x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
+    _dress(waits, [run.calls for run in runs], report.most_held)
+    _dress(costs, counts, report.most_held)
+    figure.suptitle(f"Held on one core: {report.held}", x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
     machine = report.machine
     figure.supxlabel(
         f"calls at once   ·   {machine.processor}, Python {machine.python}, {report.date[:10]}", fontsize=9, color=INK
@@ -49,11 +56,11 @@ def draw(report: Report, path: Path) -> None:
 
 
 def _dress(axes: Any, counts: list[int], most_held: int | None) -> None:
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.1)
     axes.set_xticks(counts)
     axes.tick_params(colors=INK, labelsize=9)
     axes.grid(axis="y", color=PALE, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     if most_held is not None:
         axes.axvline(most_held, color=GREEN, linestyle=":", label=f"held: {most_held}")
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    axes.legend(loc="lower right", facecolor="white", edgecolor="none", framealpha=1, fontsize=9, labelcolor=INK)

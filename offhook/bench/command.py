@@ -103,8 +103,7 @@ def _measure(numbers: list[int], seconds: float, json: Path | None, chart: Path 
             out.print(f"{_calls(each.calls)}: the first refusal: {each.why_refused}", markup=False)
     if any(each.verdict.held is None for each in result.runs):
         out.print("Nothing is concluded for the numbers that say unknown.", style="yellow")
-    held = "none of these numbers" if result.most_held is None else _calls(result.most_held)
-    out.print(f"Held on one core: {held}.", style="bold")
+    out.print(f"Held on one core: {result.held}.", style="bold")
     if json is not None:
         json.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
     if chart is not None:

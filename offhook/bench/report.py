@@ -49,6 +49,13 @@ class Report(Model):
     most_held: int | None
     """The largest number of calls that were held; None if none was."""
 
+    @property
+    def held(self) -> str:
+        """The same in words."""
+        if self.most_held is not None:
+            return f"{self.most_held} call{'s' * (self.most_held != 1)}"
+        return "unknown" if any(run.verdict.held is None for run in self.runs) else "none of these numbers"
+
 
 def report(runs: list[Run], cores: Cores) -> Report:
     """Of runs of which the first is a single call's."""

@@ -113,7 +113,8 @@ async def run(
 async def _process(
     module: str, plan: Model, log: Path, tells: bool = False
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Runs a module while the block runs; one that `tells` has its standard output read. It has a session of its own, so that Ctrl-C reaches only us."""
+    """Runs a module while the block runs; the standard output of one that `tells` is read. It has a session of its
+    own, so that Ctrl-C reaches only us."""
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
