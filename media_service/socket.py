@@ -49,7 +49,7 @@ class MediaSocket(WebSocketsSansIOProtocol):
         self._between_messages = self._is_between_messages()
 
     def data_received(self, data: bytes) -> None:
-        taken = at = 0
+        at = 0
         if self._between_messages and not self.close_sent and self._taken:
             take, length = self._taken, len(data)
             while data.startswith(USUAL, at):

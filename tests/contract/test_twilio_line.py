@@ -117,6 +117,22 @@ def test_frames_of_any_size_are_taken() -> None:
     assert events(media(2, b"\x01"), media(3, b"\x02" * 1000)) == [b"\x01", b"\x02" * 1000]
 
 
+def test_how_late_sound_comes_is_told_against_the_promptest() -> None:
+    async def lags(*timestamps: Any) -> list[float]:
+        frames = [media(n, media={"payload": "/w==", "timestamp": t}) for n, t in enumerate(timestamps, 2)]
+        line = (await TwilioStreams(ACCOUNT).begin(PaperSocket(CONNECTED, START, *frames))).line
+        told: list[float] = []
+        line.late = told.append
+        await line.carry(lambda event: None)
+        return told
+
+    # All come at once: what was recorded earlier is later by so much, but for the time that this takes.
+    first, second, third, fourth = asyncio.run(lags("90000", 150000, "30000", "150000"))
+    assert first == second == 0
+    assert 119_990 < third < 180_000
+    assert 0 <= fourth < 60_000
+
+
 def test_what_is_sent_is_what_twilio_takes() -> None:
     async def send() -> PaperSocket:
         socket = PaperSocket(CONNECTED, START)
