@@ -164,15 +164,15 @@ def test_all_in_one_packet_or_each_in_its_own(ws: Any) -> None:
 def test_a_talk_cut_in_two_at_every_byte() -> None:
     """The parser's state between two packets, byte by byte; without the network, which joins packets as it likes."""
     talk = b"".join([*TALK[:2], PING, *TALK[2:]])
-    expected = messages(PaperConnection().takes(talk, direct=False))
+    expected = messages(takes(talk, direct=False))
     assert len(expected) == len(TALK)
     for cut in range(len(talk) + 1):
-        assert messages(PaperConnection().takes(*pieces(talk, cut))) == expected, cut
+        assert messages(takes(*pieces(talk, cut))) == expected, cut
 
 
 def test_whole_messages_take_the_short_way_whatever_came_before() -> None:
     others = [PING, BINARY, frame('{"event":"é"}'.encode()), *pieces(TALK[1], 1), frame(b"{", fin=False)]
-    taken = PaperConnection().takes(TALK[0], *others, frame(b"}", Opcode.CONT), TALK[1], TALK[2] + TALK[3])
+    taken = takes(TALK[0], *others, frame(b"}", Opcode.CONT), TALK[1], TALK[2] + TALK[3])
     kinds = ["short" if isinstance(one, bytes) else "parsed" for one in taken]
     assert kinds == ["short", "parsed", "parsed", "parsed", "parsed", "short", "parsed", "parsed"]
 
@@ -184,8 +184,8 @@ def test_a_talk_in_random_pieces() -> None:
     for _ in range(300):
         talk = b"".join(chance.choices(parts, k=8))
         cuts = sorted(chance.sample(range(len(talk)), k=chance.choice((0, 1, 2, 5, 20))))
-        taken = PaperConnection().takes(*pieces(talk, *cuts))
-        assert messages(taken) == messages(PaperConnection().takes(talk, direct=False))
+        taken = takes(*pieces(talk, *cuts))
+        assert messages(taken) == messages(takes(talk, direct=False))
 
 
 @every_server
@@ -352,36 +352,38 @@ class PaperTransport(asyncio.Transport):
         self.paused = False
 
 
-async def begin_only(scope: Any, receive: Any, send: Any) -> None:
-    """An application that accepts, and waits for ever."""
-    await receive()
-    await send({"type": "websocket.accept"})
-    scope["state"]["begun"].set()
+async def open_socket(hold: Callable[[WebSocket], Any], transport: PaperTransport) -> MediaSocket:
+    """A media socket without a network, its handshake done: each packet is exactly what it reads at once."""
+    begun = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        socket = WebSocket(scope, receive, send)
+        await socket.accept()
+        begun.set()
+        await hold(socket)
+
+    config = uvicorn.Config(app, interface="asgi3", log_config=None, ws_max_size=LARGEST, ws_ping_interval=None)
+    config.loaded_app, config.loaded, config.encoded_headers = app, True, []
+    socket = MediaSocket(config, ServerState(), {})
+    socket.connection_made(transport)
+    request = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    socket.data_received(request + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    await begun.wait()
+    return socket
+
+
+async def idle(socket: WebSocket) -> None:
+    """Holds it until it is cancelled."""
     await asyncio.Event().wait()
 
 
-class PaperConnection:
-    """A media socket without a network: each packet is exactly what it reads at once."""
+def takes(*packets: bytes, direct: bool = True) -> list[Any]:
+    """What a media socket hands over of these packets; not directly, it is what an application receives."""
 
-    config = uvicorn.Config(begin_only, log_config=None, ws_max_size=LARGEST, ws_ping_interval=None)
-
-    def takes(self, *packets: bytes, direct: bool = True) -> list[Any]:
-        """What is handed over of these packets; not directly, it is what an application receives."""
-        return asyncio.run(self._takes(packets, direct))
-
-    async def _takes(self, packets: tuple[bytes, ...], direct: bool) -> list[Any]:
+    async def take() -> list[Any]:
         taken: list[Any] = []
-        begun = asyncio.Event()
-        if not self.config.loaded:
-            self.config.load()
-        socket = MediaSocket(self.config, ServerState(), {"begun": begun})
         transport = PaperTransport()
-        socket.connection_made(transport)
-        request = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        socket.data_received(
-            request + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
-        await begun.wait()
+        socket = await open_socket(idle, transport)
         if direct:
             socket.hand_over(taken.append)
         for packet in packets:
@@ -394,6 +396,8 @@ class PaperConnection:
             task.cancel()
         await asyncio.wait(socket.tasks)
         return taken
+
+    return asyncio.run(take())
 
 
 def messages(taken: list[Any]) -> list[Any]:
