@@ -6,19 +6,40 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
 
 from adapters.espeak_voice import EspeakVoice
+from adapters.google_voice import GoogleVoice
 from adapters.paced_voice import PacedVoice
 from domain import mulaw
 from domain.ports import Spoken, Unavailable, Voice, VoiceStyle
+from tests.fakes.voice_server import VoiceServer
+
+
+class GoogleNextDoor:
+    """Google's voice, and for each speech a server that it speaks to."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    async def speak(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
+        async with AsyncExitStack() as stack:
+            server = await stack.enter_async_context(VoiceServer())
+            voice = await stack.enter_async_context(GoogleVoice(server.endpoint, insecure=True))
+            speech = voice.speak(text, replace(style, voice=self._name))
+            async for piece in await stack.enter_async_context(aclosing(speech)):  # type: ignore[type-var]
+                yield piece
+
 
 VOICES: dict[str, Callable[[], Voice]] = {
     "espeak": EspeakVoice,
     "paced": lambda: PacedVoice(first_ms=1),
+    "google, streamed": lambda: GoogleNextDoor("en-US-Chirp3-HD-Kore"),
+    "google, plain": lambda: GoogleNextDoor("en-US-Neural2-C"),
 }
 every_voice = pytest.mark.parametrize("make", VOICES.values(), ids=VOICES.keys())
 
@@ -260,6 +281,7 @@ def test_without_its_packages_it_says_which_extra_to_install() -> None:
 import sys
 sys.modules["espeakng_loader"] = None  # as if it weren't installed
 from adapters.espeak_voice import EspeakVoice
+from adapters.google_voice import GoogleVoice
 EspeakVoice()
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -1,0 +1,44 @@
+"""What a failure of one of Google's services means, in a sentence that says what to do about it."""
+
+from typing import TYPE_CHECKING
+
+from domain.ports import Unavailable
+
+if TYPE_CHECKING:  # at run time only if a Google service is chosen: importing it takes a while
+    from google.api_core.exceptions import GoogleAPICallError
+
+
+def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable:
+    """Safe to log: of Google's own message, which may repeat what it was sent, nothing is passed on but its codes.
+    `service` is its name for people, `host` its API's ("texttospeech.googleapis.com")."""
+    reason, message = error.reason or "", error.message or ""
+    match _code(error):
+        case _ if reason in ("SERVICE_DISABLED", "API_DISABLED"):
+            why = f"is not enabled in the Google Cloud project: run `gcloud services enable {host}`"
+        case _ if reason == "BILLING_DISABLED":
+            why = "needs billing: enable it for the Google Cloud project"
+        # A token that could not be had is reported as if the service were unavailable.
+        case "UNAVAILABLE" if "from plugin failed" in message:
+            why = "was not asked, for no token could be had: check the service account and its key"
+        case "UNAUTHENTICATED":
+            why = "did not accept the credentials: check the service account and its key"
+        case "PERMISSION_DENIED":
+            why = f"refused permission{_brackets(reason)}: give the service account the role that docs/google.md names"
+        case "RESOURCE_EXHAUSTED":
+            limit = (error.metadata or {}).get("quota_limit", "")
+            why = f"has no quota left{_brackets(limit)}: ask for more under IAM & Admin, Quotas"
+        case "UNAVAILABLE":
+            why = "could not be reached"
+        case "DEADLINE_EXCEEDED":
+            why = "took too long"
+        case code:
+            why = f"failed ({' '.join(filter(None, (code, reason)))})"
+    return Unavailable(f"{service} {why}")
+
+
+def _code(error: "GoogleAPICallError") -> str:
+    return str(error.grpc_status_code.name) if error.grpc_status_code else str(error.code or "unknown")
+
+
+def _brackets(word: str) -> str:
+    return f" ({word})" if word else ""
