@@ -22,6 +22,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from adapters.google_refusal import explain
 from adapters.grpc_channels import GrpcChannels
 from domain.mulaw import BYTES_PER_MS, RATE, silence
 from domain.ports import SPEECH_BEGINS, SPEECH_ENDS, Sound, SpeechBegins, SpeechEnds, Transcript, Unavailable
@@ -136,41 +137,19 @@ class GoogleSpeech:
             pouring.cancel()
             await asyncio.wait([pouring, *listening.tasks])
 
-    def why(self, error: "AioRpcError", language: str) -> str:
-        """What went wrong, in a sentence that says what to do."""
+    def explain(self, error: "AioRpcError", language: str) -> Unavailable:
+        """What went wrong, and what to do about it."""
         from google.api_core.exceptions import from_grpc_error
 
-        code, reason = error.code().name, from_grpc_error(error).reason  # type: ignore[no-untyped-call]
-        said = f"{code}: {' '.join((error.details() or '').split())[:200]}"
-        if code == "UNAUTHENTICATED" or "metadata from plugin failed" in said:
-            return (
-                "Speech-to-Text refused the credentials: log in again with `gcloud auth application-default login`, "
-                f"or check the service account ({said})"
+        code = error.code().name
+        if code in ("INVALID_ARGUMENT", "NOT_FOUND"):  # Google's message is about the configuration, which is ours
+            said = " ".join((error.details() or "").split())[:200]
+            return Unavailable(
+                f"Speech-to-Text refused model {self.model} for {language} in {self.location} of project "
+                f"{self.project}: choose what Google offers together ({code}: {said})"
             )
-        if reason == "SERVICE_DISABLED":
-            return (
-                f"the Speech-to-Text API is not enabled in project {self.project}: "
-                f"run `gcloud services enable speech.googleapis.com --project {self.project}`"
-            )
-        match code:
-            case "PERMISSION_DENIED":
-                return (
-                    f"these credentials may not use Speech-to-Text in project {self.project}: "
-                    f"grant them the role roles/speech.client ({said})"
-                )
-            case "INVALID_ARGUMENT" | "NOT_FOUND":
-                return (
-                    f"Speech-to-Text refused model {self.model} for {language} in {self.location}: choose a model, "
-                    f"language and location that Google offers together ({said})"
-                )
-            case "RESOURCE_EXHAUSTED":
-                return (
-                    f"the Speech-to-Text quota of project {self.project} in {self.location} is used up: "
-                    f"raise it in the Google Cloud console ({said})"
-                )
-            case "UNAVAILABLE":
-                return f"Speech-to-Text could not be reached at {self.endpoint} ({said})"
-        return f"Speech-to-Text failed ({said})"
+        refusal = from_grpc_error(error)  # type: ignore[no-untyped-call]
+        return explain(refusal, "Speech-to-Text", "speech.googleapis.com")
 
 
 # --- What comes in -------------------------------------------------------------------------------------------------
@@ -323,7 +302,7 @@ class _Listening:
         if isinstance(error, Unavailable):
             raise error
         if error and (error.code().name not in TRANSIENT or self._failures == len(BACKOFF_S)):
-            raise Unavailable(self._speech.why(error, self._turn.expectation.language)) from error
+            raise self._speech.explain(error, self._turn.expectation.language) from error
         if self._failures == len(BACKOFF_S):
             raise Unavailable("Speech-to-Text ended its streams before the speech did")
         self._failures += 1
