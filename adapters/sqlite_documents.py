@@ -7,6 +7,7 @@ import random
 import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,8 @@ from typing import Any, TypeVar
 import orjson
 
 from adapters.sqlite import BUSY_S, Database, as_json
-from domain.ports import Document, Found, Page, Taken, Transaction, Unavailable, Where
+from domain.expiry import expiry_of
+from domain.ports import Clock, Document, Found, Page, Taken, Transaction, Unavailable, Where
 
 T = TypeVar("T")
 
@@ -26,22 +28,29 @@ CREATE TABLE IF NOT EXISTS documents (
     document TEXT NOT NULL,
     PRIMARY KEY (collection, id)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS documents_by_expiry ON documents (julianday(json_extract(document, '$.expires_at')))
+    WHERE json_extract(document, '$.expires_at') IS NOT NULL;
 """
 ATTEMPTS = 16
 """How often a transaction's body is run before it is given up."""
 PAUSE_S = 0.004
 """The longest pause before a transaction's second attempt; it doubles with each further one."""
 LONGEST_PAUSE_S = 0.1
+SWEEP = timedelta(hours=1)
+"""How often to look for documents that have expired."""
 
 
 class SqliteDocuments:
     """See `domain.ports.Documents`. Sorted in descending order, ties are as well. Transactions are optimistic: a body
     holds no lock while it runs; what it read is compared when it commits."""
 
-    def __init__(self, path: Path, *, busy_s: float = BUSY_S) -> None:
-        """Blocks for a moment to open the file; raises Unavailable if that fails. `busy_s` is how long to wait for
-        other processes that write."""
+    def __init__(self, path: Path, clock: Clock | None = None, *, busy_s: float = BUSY_S) -> None:
+        """Blocks for a moment to open the file; raises Unavailable if that fails. By the clock, documents that have
+        expired are deleted now and then; without one, never. `busy_s` is how long to wait for other processes that
+        write."""
         self._database = Database(path, _SCHEMA, busy_s)
+        self._clock = clock
+        self._next_sweep: datetime | None = None
 
     async def __aenter__(self) -> "SqliteDocuments":
         return self
@@ -60,10 +69,12 @@ class SqliteDocuments:
         return _parse(await self._database.read(partial(_get, key=_key(path))))
 
     async def create(self, path: str, document: Document) -> None:
-        await self._database.write(partial(_create, key=_key(path), text=as_json(document)))
+        await self._database.write(partial(_create, key=_key(path), text=_text(document)))
+        await self._sweep()
 
     async def put(self, path: str, document: Document) -> None:
-        await self._database.write(partial(_put, key=_key(path), text=as_json(document)))
+        await self._database.write(partial(_put, key=_key(path), text=_text(document)))
+        await self._sweep()
 
     async def delete(self, path: str) -> None:
         await self._database.write(partial(_delete, key=_key(path)))
@@ -94,8 +105,17 @@ class SqliteDocuments:
                     raise
                 continue
             if await self._database.write(transaction.commit):
+                await self._sweep()
                 return result
         raise Unavailable(f"a transaction was overtaken {ATTEMPTS} times")
+
+    async def _sweep(self) -> None:
+        if self._clock is None:
+            return
+        now = self._clock.now()
+        if self._next_sweep is None or now >= self._next_sweep:
+            self._next_sweep = now + SWEEP
+            await self._database.write(partial(_delete_expired, now=now.isoformat()))
 
 
 class _Transaction:
@@ -112,10 +132,10 @@ class _Transaction:
         return _parse(self._read[key])
 
     def create(self, path: str, document: Document) -> None:
-        self._writes.append(partial(_create, key=_key(path), text=as_json(document)))
+        self._writes.append(partial(_create, key=_key(path), text=_text(document)))
 
     def put(self, path: str, document: Document) -> None:
-        self._writes.append(partial(_put, key=_key(path), text=as_json(document)))
+        self._writes.append(partial(_put, key=_key(path), text=_text(document)))
 
     def delete(self, path: str) -> None:
         self._writes.append(partial(_delete, key=_key(path)))
@@ -147,6 +167,13 @@ def _key(path: str) -> _Key:
     return collection, id
 
 
+def _text(document: Document) -> str:
+    """Raises TypeError for anything but JSON values, ValueError for an expiry that is no time."""
+    text = as_json(document)
+    expiry_of(document)
+    return text
+
+
 def _parse(text: str | None) -> Document | None:
     return None if text is None else orjson.loads(text)
 
@@ -169,6 +196,13 @@ def _put(connection: sqlite3.Connection, key: _Key, text: str) -> None:
 
 def _delete(connection: sqlite3.Connection, key: _Key) -> None:
     connection.execute("DELETE FROM documents WHERE (collection, id) = (?, ?)", key)
+
+
+def _delete_expired(connection: sqlite3.Connection, now: str) -> None:
+    expiry = "json_extract(document, '$.expires_at')"
+    connection.execute(
+        f"DELETE FROM documents WHERE {expiry} IS NOT NULL AND julianday({expiry}) <= julianday(?)", (now,)
+    )
 
 
 # --- Queries ---------------------------------------------------------------------------------------------------------

@@ -6,13 +6,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, closing
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from adapters.pubsub_bus import PubsubBus
 from adapters.sqlite_bus import SqliteBus
 from adapters.sqlite_outbox import ATTEMPTS, CONCURRENCY, LEASE_S
 from domain.ports import Bus, Event
+from schemas.ids import new_id
 from tests.fakes.hand_set_clock import HandSetClock
 
 
@@ -24,7 +27,20 @@ Open = Callable[[Path, HandSetClock, float], AbstractAsyncContextManager[Bus]]
 """Opens the bus that belongs to a folder; opened again, it holds what it held. Left, it waits for receivers that are
 under way for so many seconds."""
 
-ADAPTERS: dict[str, Open] = {"sqlite": sqlite}
+
+def pubsub(folder: Path, clock: HandSetClock, grace_s: float) -> PubsubBus:
+    return PubsubBus(project(folder), endpoint=emulators["pubsub"], insecure=True, timeout_s=60, grace_s=grace_s)
+
+
+@cache
+def project(folder: Path) -> str:
+    """A Google Cloud project, which the emulator keeps apart from others."""
+    return new_id("project").replace("_", "-")
+
+
+emulators: dict[str, str] = {}
+"""Their host:port, once they run."""
+ADAPTERS: dict[str, Open] = {"sqlite": sqlite, "pubsub": pubsub}
 
 
 class Place:
@@ -38,9 +54,15 @@ class Place:
         return self._open(self._folder, self.clock, grace_s)
 
 
-@pytest.fixture(params=ADAPTERS.values(), ids=list(ADAPTERS))
+@pytest.fixture(params=ADAPTERS)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return Place(request.param, tmp_path)
+    if request.param == "pubsub":
+        emulators["pubsub"] = request.getfixturevalue("pubsub_emulator")
+    return Place(ADAPTERS[request.param], tmp_path)
+
+
+deduplicating = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+"""A bus that drops what it already has. The others' subscribers recognise it by its id."""
 
 
 class Mailbox:
@@ -103,6 +125,19 @@ def test_many_events_arrive_once_each(place: Place) -> None:
     asyncio.run(story())
 
 
+def test_an_event_published_twice_has_the_same_id(place: Place) -> None:
+    async def story() -> None:
+        analyst = Mailbox()
+        async with place.bus() as bus:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            await asyncio.gather(bus.publish(ended("1")), bus.publish(ended("1")), bus.publish(ended("2")))
+            await until(lambda: ended("1") in analyst.events and ended("2") in analyst.events)
+        assert {event.id for event in analyst.events} == {"1", "2"}
+
+    asyncio.run(story())
+
+
+@deduplicating
 def test_an_event_published_twice_is_one_while_it_is_known(place: Place) -> None:
     async def story() -> None:
         analyst = Mailbox()
@@ -382,6 +417,7 @@ PUBLISHER = """
 import asyncio, sys
 from datetime import UTC, datetime
 from pathlib import Path
+from adapters.pubsub_bus import PubsubBus
 from adapters.sqlite_bus import SqliteBus
 from domain.ports import Event
 

@@ -3,25 +3,33 @@
 import asyncio
 import operator
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, closing, nullcontext
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import grpc
 import orjson
 import pytest
+from google.cloud.firestore_v1.services.firestore import FirestoreAsyncClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
+from grpc.aio import insecure_channel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.firestore_documents import FirestoreDocuments
 from adapters.sqlite_documents import SqliteDocuments
 from domain.ports import Document, Documents, Found, Taken, Transaction, Unavailable, Where
 from schemas.ids import new_id
+from tests.fakes.grpc_proxy import proxy
+from tests.fakes.hand_set_clock import HandSetClock
 from tests.fakes.memory_documents import MemoryDocuments
 
 Open = Callable[[Path], AbstractAsyncContextManager[Documents]]
@@ -33,13 +41,26 @@ def memory(folder: Path) -> MemoryDocuments:
     return MemoryDocuments()
 
 
+@cache
+def project(folder: Path) -> str:
+    """A Google Cloud project, which the emulator keeps apart from others."""
+    return new_id("project").replace("_", "-")
+
+
 ADAPTERS: dict[str, Open] = {
     "sqlite": lambda folder: SqliteDocuments(folder / "documents.db"),
     "memory": lambda folder: nullcontext(memory(folder)),
+    "firestore": lambda folder: FirestoreDocuments(
+        project(folder), endpoint=emulators["firestore"], insecure=True, timeout_s=PATIENCE_S
+    ),
 }
-durable = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+PATIENCE_S = 60.0
+"""With an emulator on a busy machine."""
+emulators: dict[str, str] = {}
+"""Their host:port, once they run."""
+durable = pytest.mark.parametrize("store", ["sqlite", "firestore"], indirect=True)
 """A store that keeps documents beyond its process."""
-optimistic = pytest.mark.parametrize("store", ["sqlite", "memory"], indirect=True)
+optimistic = pytest.mark.parametrize("store", ["sqlite", "memory", "firestore"], indirect=True)
 """A store that locks what a transaction read would wait forever when its body writes the same around it."""
 
 Store = Callable[[], AbstractAsyncContextManager[Documents]]
@@ -48,7 +69,13 @@ Store = Callable[[], AbstractAsyncContextManager[Documents]]
 
 @pytest.fixture(params=ADAPTERS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    start_emulator(request)
     return lambda: ADAPTERS[request.param](tmp_path)
+
+
+def start_emulator(request: pytest.FixtureRequest) -> None:
+    if request.param == "firestore":
+        emulators["firestore"] = request.getfixturevalue("firestore_emulator")
 
 
 async def walk(documents: Documents, collection: str, **query: Any) -> list[Found]:
@@ -189,6 +216,62 @@ def test_what_is_no_json_is_refused(store: Store, value: Any) -> None:
             with pytest.raises(TypeError):
                 await documents.put("agents/a", {"value": value})
             assert await documents.get("agents/a") is None
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("expiry", ["2026-12-31T23:59:59Z", "2099-01-01T00:00:00.25+02:00", None])
+def test_a_document_that_expires_comes_back_as_it_was(store: Store, expiry: str | None) -> None:
+    async def story() -> None:
+        async with store() as documents:
+            for path in ("turns/a", "turns/b"):
+                await documents.put(path, {"expires_at": expiry, "text": "hello"})
+            assert await documents.get("turns/a") == {"expires_at": expiry, "text": "hello"}
+            page = await documents.query("turns", [Where("expires_at", "==", expiry)], order="expires_at", limit=1)
+            assert page.found[0].document == {"expires_at": expiry, "text": "hello"}
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "expiry", ["", "tomorrow", "2026-12-31", "2026-12-31T23:59:59", "2026-13-31T00:00:00Z", 1798761599, {}]
+)
+def test_an_expiry_that_is_no_time_is_refused(store: Store, expiry: Any) -> None:
+    async def write(transaction: Transaction) -> None:
+        transaction.put("turns/a", {"expires_at": expiry})
+
+    async def story() -> None:
+        async with store() as documents:
+            for writing in (documents.create, documents.put):
+                with pytest.raises(ValueError, match="expires_at"):
+                    await writing("turns/a", {"expires_at": expiry})
+            with pytest.raises(ValueError, match="expires_at"):
+                await documents.transact(write)
+            assert await documents.get("turns/a") is None
+
+    asyncio.run(story())
+
+
+def test_whatever_is_json_comes_back_as_it_was(store: Store) -> None:
+    deep: Any = "the bottom"
+    for level in range(30):
+        deep = [deep] if level % 3 else {"next": deep}
+    whole = {
+        "lists": [[1, [2, []]], [{"in": [["both"]]}]],
+        "names": {"": 1, "__name__": 2, "a.b": 3, "a`b\\": 4, "x/y": 5, "☎" * 600: 6},
+        "deep": deep,
+        "long": 2**63,
+        "": 1,
+        "__id__": [],
+        "_expires_at": "mine",
+        "_unnamed": {"mine": True},
+        "a.b": None,
+    }
+
+    async def story() -> None:
+        async with store() as documents:
+            await documents.put("agents/a", whole)
+            assert await documents.get("agents/a") == whole
 
     asyncio.run(story())
 
@@ -631,10 +714,11 @@ def modelled(model: dict[str, Document], where: list[Where], order: str, limit: 
     return [key[-1] for key in sorted(found, reverse=order.startswith("-"))]
 
 
-@pytest.fixture(scope="module", params=ADAPTERS.values(), ids=list(ADAPTERS))
+@pytest.fixture(scope="module", params=ADAPTERS)
 def store_of_examples(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    start_emulator(request)
     folder = tmp_path_factory.mktemp("examples")
-    return lambda: request.param(folder)
+    return lambda: ADAPTERS[request.param](folder)
 
 
 @settings(max_examples=60, deadline=None)
@@ -669,6 +753,175 @@ def test_it_behaves_like_a_dict(store_of_examples: Store, steps: list[Any], aske
     asyncio.run(with_store())
 
 
+# --- Firestore's own -------------------------------------------------------------------------------------------------
+
+
+def firestore(endpoint: str, *, timeout_s: float = PATIENCE_S) -> FirestoreDocuments:
+    return FirestoreDocuments("offhook", endpoint=endpoint, insecure=True, timeout_s=timeout_s)
+
+
+def test_an_expiry_is_a_timestamp_beside_the_text(firestore_emulator: str) -> None:
+    async def story() -> None:
+        async with firestore(firestore_emulator) as documents, insecure_channel(firestore_emulator) as channel:
+            await documents.put("turns/a", {"expires_at": "2099-01-01T00:00:00+02:00"})
+            api = FirestoreAsyncClient(transport=FirestoreGrpcAsyncIOTransport(channel=channel))
+            kept = await api.get_document({"name": "projects/offhook/databases/(default)/documents/turns/a"})
+            assert kept.fields["expires_at"].string_value == "2099-01-01T00:00:00+02:00"
+            assert kept.fields["_expires_at"].timestamp_value == datetime(2098, 12, 31, 22, tzinfo=UTC)
+            await documents.put("turns/a", {})
+            kept = await api.get_document({"name": "projects/offhook/databases/(default)/documents/turns/a"})
+            assert not kept.fields
+
+    asyncio.run(story())
+
+
+def test_a_document_beyond_a_mebibyte_is_refused(firestore_emulator: str) -> None:
+    async def write(transaction: Transaction) -> None:
+        transaction.put("turns/small", {})
+        transaction.put("turns/large", {"text": "x" * 2**20})
+
+    async def story() -> None:
+        async with firestore(firestore_emulator) as documents:
+            for writing in (documents.put("turns/large", {"text": "x" * 2**20}), documents.transact(write)):
+                with pytest.raises(ValueError, match=r"Firestore refuses it: .*longer"):
+                    await writing
+            assert await documents.get("turns/small") is None
+
+    asyncio.run(story())
+
+
+def test_the_environment_s_emulator_is_none_of_its_business(
+    firestore_emulator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
+
+    async def story() -> None:
+        async with firestore(firestore_emulator) as documents:
+            await documents.check()
+
+    asyncio.run(story())
+
+
+async def each_request(documents: Documents) -> list[BaseException | Any]:
+    requests = [
+        documents.get("agents/a"),
+        documents.put("agents/a", {}),
+        documents.create("agents/b", {}),
+        documents.delete("agents/a"),
+        documents.query("agents"),
+        documents.transact(increment),
+    ]
+    return await asyncio.gather(*requests, return_exceptions=True)
+
+
+def test_a_firestore_that_can_t_be_reached_is_unavailable() -> None:
+    async def story() -> None:
+        async with firestore("127.0.0.1:1", timeout_s=0.2) as documents:
+            with pytest.raises(Unavailable, match=r"^Firestore could not be reached$"):
+                await documents.check()
+            assert {type(outcome) for outcome in await each_request(documents)} == {Unavailable}
+
+    asyncio.run(story())
+
+
+def test_a_firestore_that_hangs_is_unavailable_in_time() -> None:
+    async def story() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:  # and never accepting
+            host, port = listening.getsockname()
+            async with firestore(f"{host}:{port}", timeout_s=0.2) as documents:
+                with pytest.raises(Unavailable, match=r"^Firestore took more than 0\.2 s$"):
+                    await documents.check()
+                assert {type(outcome) for outcome in await each_request(documents)} == {Unavailable}
+
+    asyncio.run(story())
+
+
+class Losses:
+    """So many answers to a method are lost."""
+
+    def __init__(self, method: str, count: int, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
+        self.method, self.left, self.code = method, count, code
+
+    def __call__(self, method: str) -> grpc.StatusCode | None:
+        if method != self.method or not self.left:
+            return None
+        self.left -= 1
+        return self.code
+
+
+@pytest.mark.parametrize("method", ["BatchGetDocuments", "RunQuery", "Commit"])
+def test_what_a_repetition_heals_goes_unnoticed(firestore_emulator: str, method: str) -> None:
+    async def story() -> None:
+        async with proxy(firestore_emulator, Losses(method, 2)) as endpoint, firestore(endpoint) as documents:
+            collection = f"healed-{method}"
+            await documents.put(f"{collection}/a", {"n": 1})
+            assert await documents.get(f"{collection}/a") == {"n": 1}
+            assert ids((await documents.query(collection)).found) == ["a"]
+
+    asyncio.run(story())
+
+
+def test_a_write_that_may_have_happened_isn_t_taken_for_somebody_else_s(firestore_emulator: str) -> None:
+    async def story() -> None:
+        losses = Losses("Commit", 1)
+        async with proxy(firestore_emulator, losses) as endpoint, firestore(endpoint) as documents:
+            with pytest.raises(Unavailable, match="lost: whether it was written is unknown"):
+                await documents.create("lost/a", {"n": 1})
+            assert await documents.get("lost/a") == {"n": 1}
+            with pytest.raises(Taken):
+                await documents.create("lost/a", {"n": 2})
+
+    asyncio.run(story())
+
+
+def test_a_transaction_whose_confirmation_was_lost_happens_once(firestore_emulator: str) -> None:
+    async def count(transaction: Transaction) -> None:
+        n = (await transaction.get("lost/counter") or {"n": 0})["n"]
+        transaction.put("lost/counter", {"n": n + 1})
+
+    async def story() -> None:
+        losses = Losses("Commit", 0)
+        async with proxy(firestore_emulator, losses) as endpoint, firestore(endpoint) as documents:
+            await documents.put("lost/counter", {"n": 0})
+            losses.left = 1
+            with pytest.raises(Unavailable, match="unknown"):
+                await documents.transact(count)
+            assert await documents.get("lost/counter") == {"n": 1}
+            await documents.transact(count)
+            assert await documents.get("lost/counter") == {"n": 2}
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (grpc.StatusCode.PERMISSION_DENIED, "Firestore refused permission"),
+        (grpc.StatusCode.NOT_FOUND, r"Firestore failed \(NOT_FOUND\)"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "Firestore has no quota left"),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "Firestore took too long"),
+    ],
+)
+def test_a_refusal_says_why(firestore_emulator: str, code: grpc.StatusCode, why: str) -> None:
+    async def story() -> None:
+        losses = Losses("BatchGetDocuments", -1, code)
+        async with proxy(firestore_emulator, losses) as endpoint, firestore(endpoint, timeout_s=0.3) as documents:
+            with pytest.raises(Unavailable, match=why):
+                await documents.get("agents/a")
+
+    asyncio.run(story())
+
+
+def test_a_query_without_its_index_says_so(firestore_emulator: str) -> None:
+    async def story() -> None:
+        losses = Losses("RunQuery", 1, grpc.StatusCode.FAILED_PRECONDITION)
+        async with proxy(firestore_emulator, losses) as endpoint, firestore(endpoint) as documents:
+            with pytest.raises(Unavailable, match=r"lacks the index .*: deploy infra/firestore\.indexes\.json"):
+                await documents.query("agents")
+
+    asyncio.run(story())
+
+
 # --- SQLite's own ----------------------------------------------------------------------------------------------------
 
 
@@ -684,6 +937,28 @@ def test_a_forged_cursor_is_refused(tmp_path: Path, key: list[Any]) -> None:
             forged = urlsafe_b64encode(orjson.dumps([mark, *key])).decode()
             with pytest.raises(ValueError, match="cursor"):
                 await documents.query("items", cursor=forged)
+
+    asyncio.run(story())
+
+
+def test_what_expired_is_swept_now_and_then(tmp_path: Path) -> None:
+    clock = HandSetClock()
+    at = clock.now()
+
+    def expiring(hours: float) -> Document:
+        return {"expires_at": (at + timedelta(hours=hours)).astimezone(timezone(timedelta(hours=9))).isoformat()}
+
+    async def story() -> None:
+        async with SqliteDocuments(tmp_path / "documents.db", clock) as documents:
+            for id, document in {"a": expiring(-1), "b": expiring(0.5), "c": expiring(9), "d": {}}.items():
+                await documents.put(f"turns/{id}", document)
+            assert ids((await documents.query("turns")).found) == ["b", "c", "d"]
+            clock.move_on(3599)
+            await documents.put("turns/d", {})
+            assert ids((await documents.query("turns")).found) == ["b", "c", "d"]
+            clock.move_on(1)
+            await documents.put("turns/d", {})
+            assert ids((await documents.query("turns")).found) == ["c", "d"]
 
     asyncio.run(story())
 
@@ -721,6 +996,7 @@ def test_a_locked_file_is_unavailable_and_then_available_again(tmp_path: Path) -
 WRITER = """
 import asyncio, sys
 from pathlib import Path
+from adapters.firestore_documents import FirestoreDocuments
 from adapters.sqlite_documents import SqliteDocuments
 
 async def write(documents, writer):
@@ -757,6 +1033,7 @@ def test_a_write_that_returned_survives_the_death_of_its_process(tmp_path: Path)
 OPENER = """
 import asyncio, sys
 from pathlib import Path
+from adapters.firestore_documents import FirestoreDocuments
 from adapters.sqlite_documents import SqliteDocuments
 
 async def main():

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from domain.expiry import expiry_of
 from domain.ports import Document, Found, Page, Taken, Transaction, Unavailable, Where
 
 T = TypeVar("T")
@@ -111,10 +112,10 @@ class _Transaction:
         return None if read is None else orjson.loads(read)
 
     def create(self, path: str, document: Document) -> None:
-        self._writes.append((_check_path(path), _copy(document), True))
+        self._writes.append((_check_path(path), _kept_as(document), True))
 
     def put(self, path: str, document: Document) -> None:
-        self._writes.append((_check_path(path), _copy(document), False))
+        self._writes.append((_check_path(path), _kept_as(document), False))
 
     def delete(self, path: str) -> None:
         self._writes.append((_check_path(path), None, False))
@@ -153,6 +154,13 @@ def _as_json(document: Document) -> bytes:
 
 def _copy(document: Document) -> Document:
     copied: Document = orjson.loads(_as_json(document))
+    return copied
+
+
+def _kept_as(document: Document) -> Document:
+    """Here documents stay beyond their expiry, as they may for a while in every store."""
+    copied = _copy(document)
+    expiry_of(document)
     return copied
 
 

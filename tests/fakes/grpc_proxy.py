@@ -1,0 +1,43 @@
+"""A proxy for any gRPC service, which fails as it is told to."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc.aio
+
+Fault = Callable[[str], grpc.StatusCode | None]
+"""Given a method's name at the end of each call: what to answer in place of the truth."""
+
+
+@asynccontextmanager
+async def proxy(endpoint: str, fault: Fault) -> AsyncIterator[str]:
+    """Its host:port. Every call reaches the server behind; the fault decides whether its answer comes back. Calls with
+    one request only."""
+    async with grpc.aio.insecure_channel(endpoint) as channel:
+
+        class Everything(grpc.GenericRpcHandler):
+            def service(self, details: Any) -> Any:
+                method: str = details.method
+
+                async def call(request: bytes, context: Any) -> AsyncIterator[bytes]:
+                    try:
+                        answers = [answer async for answer in channel.unary_stream(method)(request)]
+                    except grpc.aio.AioRpcError as error:
+                        await context.abort(error.code(), error.details())
+                    if code := fault(method.rpartition("/")[2]):
+                        await context.abort(code, "the proxy says so")
+                    for answer in answers:
+                        yield answer
+
+                # On the wire, one answer is a stream of one.
+                return grpc.unary_stream_rpc_method_handler(call)
+
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers([Everything()])
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            await server.stop(None)
