@@ -121,20 +121,20 @@ class TwilioLine:
     def _read(self, message: bytes | Mapping[str, Any]) -> LineEvent | None:
         """What a message means, a text or an ASGI event; None when the line ends."""
         try:
-            text = message if type(message) is bytes else _text(message)
+            text = message if isinstance(message, bytes) else _text(message)
         except WebSocketDisconnect:
             self._open = False
             return None
-        if sound := self._sound(text):
+        if text is not None and (sound := self._sound(text)):
             return sound
         parsed = _parse(text)
         return parsed if isinstance(parsed, Junk) else self._interpret(parsed)
 
-    def _sound(self, text: bytes | str | None) -> bytes | None:
+    def _sound(self, text: bytes | str) -> bytes | None:
         """The sound in the one message that comes fifty times a second; None if it is any other, or not in order."""
         try:
             message = _media_message(text)
-        except (DecodeError, TypeError):
+        except DecodeError:
             return None
         media = message.media
         if message.streamSid != self._stream_sid or message.sequenceNumber <= self._last_sequence or not media.payload:

@@ -37,7 +37,7 @@ class MediaSocket(WebSocketsSansIOProtocol):
         self.queue = _Queue(self)
 
     async def run_asgi(self) -> None:
-        self.scope["extensions"]["offhook.direct"] = {"hand_over": self.hand_over, "send": self.send_now}  # type: ignore[typeddict-item]
+        self.scope["extensions"]["offhook.direct"] = {"hand_over": self.hand_over, "send": self.send_now}
         await super().run_asgi()
 
     def hand_over(self, take: Take | None) -> None:
@@ -72,7 +72,7 @@ class MediaSocket(WebSocketsSansIOProtocol):
         """Whether the parser waits for a frame's first byte, and no fragmented message is under way."""
         if self.conn.state is not State.OPEN or self.conn.current_size is not None:
             return False
-        waiting = self.conn.parser
+        waiting: Any = self.conn.parser
         while inner := waiting.gi_yieldfrom:
             waiting = inner
         return waiting.gi_code is StreamReader.at_eof.__code__
