@@ -34,8 +34,8 @@ if TYPE_CHECKING:  # at run time only if it is chosen: importing them takes a se
     from google.cloud.speech_v2.types import StreamingRecognitionConfig, StreamingRecognizeRequest
     from grpc.aio import AioRpcError  # type: ignore[import-untyped]
 
-PRE_ROLL = 700 * BYTES_PER_MS
-"""Sound from before the VAD was sure, which by default takes up to 375 ms."""
+PRE_ROLL = 500 * BYTES_PER_MS
+"""Sound from before the VAD was sure, which by default takes up to 360 ms. What is older may be the agent's echo."""
 REQUEST = 100 * BYTES_PER_MS
 MOST_IN_REQUEST = 1600 * BYTES_PER_MS
 """Of sound that is sent again. Google takes 15 KB."""
@@ -431,7 +431,7 @@ class _Turn:
 
     def again(self) -> bytes:
         """What a new stream has to hear first."""
-        if len(self.sound) > SHORT:
+        if len(self.sound) > SHORT and self._final_to:
             self._settled += self._final
             del self.sound[: self._final_to]
             self._resumed_at = max(0, self._resumed_at - self._final_to)
