@@ -48,7 +48,7 @@ ATTEMPTS = 20
 """How often a transaction's body is run before it is given up."""
 PAUSE_S = 0.02
 """The longest pause before a transaction's second attempt; it doubles with each further one."""
-LONGEST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 0.3
 DEEPEST = 20
 """Levels of maps and lists in one field: Firestore's limit."""
 LONGEST_NAME = 1500
