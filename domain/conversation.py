@@ -142,6 +142,7 @@ class Conversation:
                 if state.phase is Phase.SETTLING:
                     self._wait_for_silence()
             case s.Heard():
+                state.partials = state.partials or not signal.final
                 if state.phase in (Phase.HEARING, Phase.SETTLING):
                     self._hear(signal)
                 elif state.doubted and state.phase in (Phase.HESITATING, Phase.SPEAKING):
@@ -280,7 +281,7 @@ class Conversation:
     def _weigh_sound(self, signal: s.Heard) -> None:
         state = self.state
         state.words, state.final = signal.text, signal.final
-        if self._means_something(signal.text):
+        if self._means_something(signal.text, signal.final):
             return self._interrupt()
         if signal.final and not state.speaking:
             if signal.text:  # the recogniser shall forget it
@@ -288,14 +289,14 @@ class Conversation:
             if state.phase is Phase.HESITATING:
                 self._resume()
 
-    def _means_something(self, words: str) -> bool:
+    def _means_something(self, words: str, final: bool = True) -> bool:
         """Whether these words are meant for us, and no murmur, noise or echo."""
         if not words.strip():
             return False
         asked = self._expectation().asked
         if wish(words) or any(completeness(variable, words, self._moment) == "whole" for variable in asked):
             return True
-        return not is_backchannel(words) and not self._echoes(words)
+        return not is_backchannel(words, final) and not self._echoes(words)
 
     def _breaks_nothing_off(self, words: str) -> bool:
         """The agent was cut by it, and it was nothing."""
@@ -773,8 +774,8 @@ class Conversation:
             case "keys" if before is Phase.KEYING:
                 self._take_turn()
             case "doubt" if before is Phase.HESITATING:
-                if state.speaking:
-                    self._interrupt()
+                if state.speaking and not state.words and not state.partials:
+                    self._interrupt()  # a recogniser that says nothing yet has still to say what it was
                 else:
                     self._resume()
             case "caller" if before is Phase.LISTENING:

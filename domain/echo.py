@@ -9,7 +9,7 @@ LATEST_MS = 1000
 LONG_ENOUGH_MS = 300
 """Of what is heard, to tell whether it is one."""
 ALIKE = 0.35
-"""From here on it is an echo. Another voice reaches 0.26 of 1, an echo at a tenth of its loudness on a noisy line 0.54."""
+"""From here on it is an echo. Another voice reaches 0.26 of 1, an echo at a tenth of its loudness, with noise, 0.54."""
 EMPHASIS = 0.95
 
 Samples = np.ndarray[tuple[int], np.dtype[np.float64]]

@@ -42,6 +42,8 @@ class State(BaseModel):
     final_at: int | None = None
     keys: str = ""
     speaking: bool = False
+    partials: bool = False
+    """The recogniser tells words as they come: a sound without any may be none."""
     silences: int = 0
     drafts: int = 0
     """How many drafts were made in the caller's turn."""

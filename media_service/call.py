@@ -60,12 +60,12 @@ class Call:
         self._loop = asyncio.get_running_loop()
         self._zero = self._loop.time() - self.opened.at / 1000
         self._inbox = asyncio.Queue[Signal | None](MOST_WAITING)
-        self._ear = Ear(version.listening, self.ports.detector(), version.language)
         self._style = VoiceStyle(voice=version.voice, language=version.language, speed=version.speed)
         self._phrases = version.phrases.model_dump().values()
         fixed = {*self._phrases, *self.conversation.walk.fixed_texts}
         self._voice = RememberingVoice(self.ports.voice, self.phrases, fixed)
         self._mouth = Mouth(self.line, self._voice, self._style, self._start, self._emit, self._gate)
+        self._ear = Ear(version.listening, self.ports.detector(), version.language, self._mouth.played)
         self._watchdog = Watchdog(self._mouth.audible_until, lambda watch: self._emit(Overdue(at=0, what=watch.what)))
         self._journal = Journal(self.ports.documents, self.ports.clock, self.conversation, self.batch, self._fenced)
         self._thinking: asyncio.Task[None] | None = None

@@ -1,5 +1,5 @@
-"""How many calls this process bears: judged by how late its loop runs and how much of its core that takes, so that the next
-call is sent to another instance before all suffer."""
+"""How many calls this process bears: judged by how late its loop runs and how much of its core that takes, so that the
+next call is sent to another instance before all suffer."""
 
 import asyncio
 import time

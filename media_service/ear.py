@@ -2,32 +2,42 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
+from domain.echo import LATEST_MS, LONG_ENOUGH_MS, is_echo
 from domain.hearing import Heard, Hearing
 from domain.mulaw import FRAME, FRAME_MS
 from domain.ports import SPEECH_BEGINS, SPEECH_ENDS, Detector, Sound
 from schemas.agent import Listening
-from schemas.signals import Settled, SpeechBegan, SpeechEnded
+from schemas.signals import Paused, Settled, SpeechBegan, SpeechEnded
 from schemas.variable import Expectation
 
-HeardSignal = SpeechBegan | SpeechEnded | Settled
+HeardSignal = SpeechBegan | Paused | SpeechEnded | Settled
 
 PIECE = 5 * FRAME
 """The recogniser gets sound in pieces of 100 ms."""
 LONGEST_SPEECH_MS = 30_000
 """Whoever speaks on for so long is taken to have said something."""
+ECHO_AGAIN_MS = 100
+"""How often an echo is asked again whether it still is one."""
 BACKLOG = 3000
 """Items kept for a recogniser that stalls: the oldest sound is dropped after some five minutes."""
 
 
 class Ear:
-    """One call's ear. It counts audio, not clocks; its signals' time is left at 0."""
+    """One call's ear. It counts audio, not clocks; its signals' time is left at 0.
 
-    def __init__(self, listening: Listening, detector: Detector, language: str) -> None:
+    `played` tells what the far end has played in the last so many ms: what comes back of it is not the caller."""
+
+    def __init__(
+        self, listening: Listening, detector: Detector, language: str, played: Callable[[int], bytes] = lambda ms: b""
+    ) -> None:
         self.expectation = Expectation(language=language)
         self._hearing = Hearing(listening.minimum_speech_ms)
         self._detector = detector
+        self._played = played
+        self._lately = deque[bytes](maxlen=LONG_ENOUGH_MS // FRAME_MS)
+        self._echoing = False
         self._rest = b""
         self._piece = bytearray()
         self._spoken = 0
@@ -50,19 +60,26 @@ class Ear:
         self._piece += frame
         if len(self._piece) >= PIECE:
             self._pass_on()
+        self._lately.append(frame)
         hearing = self._hearing
         changed = hearing.hear(self._detector.is_speech(frame))
+        if changed is Heard.BEGAN or self._echoing:
+            changed = self._unless_echo(changed)
         if changed is Heard.BEGAN:
             self._spoken, self._settle_after = 0, None
             self._pass_on(SPEECH_BEGINS)
             return [SpeechBegan(at=0)]
+        if changed is Heard.PAUSED and not self._cut_short:
+            self._pass_on()
+            self._spoken += FRAME_MS
+            return [Paused(at=0, silence=hearing.silence_ms)]
         if changed is Heard.ENDED and self._cut_short:
             self._cut_short = False  # its end was told before
         elif changed is Heard.ENDED:
             self._silent = hearing.silence_ms
             self._pass_on(SPEECH_ENDS)
             return [SpeechEnded(at=0, silence=hearing.silence_ms)]
-        if hearing.speaking and not self._cut_short:
+        if hearing.speaking and not self._cut_short and not self._echoing:
             self._spoken += FRAME_MS
             return self._enough() if self._spoken > LONGEST_SPEECH_MS else ()
         self._silent += FRAME_MS
@@ -70,6 +87,19 @@ class Ear:
             self._settle_after = None
             return [Settled(at=0)]
         return ()
+
+    def _unless_echo(self, changed: Heard | None) -> Heard | None:
+        """What of this is the caller's own: nothing, while it is the agent that comes back; whoever speaks over the
+        echo is heard as soon as they are louder."""
+        if changed is Heard.ENDED:
+            self._echoing = False
+            return None
+        self._spoken += FRAME_MS
+        if changed is Heard.BEGAN or self._spoken >= ECHO_AGAIN_MS:
+            self._spoken = 0
+            self._echoing = is_echo(b"".join(self._lately), self._played(LATEST_MS + LONG_ENOUGH_MS))
+            return None if self._echoing else Heard.BEGAN
+        return None
 
     def _may_go_on(self) -> bool:
         """Whether the caller may be speaking again. What stirs for longer than speech takes to begin is a noise."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
-from domain.mulaw import BYTES_PER_MS, FRAME, FRAME_MS, silence
+from domain.mulaw import BYTES_PER_MS, FRAME, FRAME_MS, SILENCE, silence
 from domain.playback import Playback
 from domain.ports import Line, Spoken, Unavailable, Voice, VoiceStyle
 from schemas.signals import Audible, Cut, Failed, Finished, Sent, Signal
@@ -59,9 +59,9 @@ class Mouth:
         return self._audible_until
 
     def played(self, ms: int) -> bytes:
-        """The last so many ms of what the far end has played, silence included; less if there was less."""
+        """The last so many ms of what the far end has played; silence where there was nothing."""
         if (reply := self._sounded) is None:
-            return b""
+            return silence(ms)
         now = _now_ms()
         quiet = silence(round(min(reply.playback.quiet_for(now), ms)))
         wanted, unplayed = ms * BYTES_PER_MS - len(quiet), round(reply.playback.unplayed(now)) * BYTES_PER_MS
@@ -73,7 +73,7 @@ class Mouth:
                 heard = sound[: max(0, len(sound) - unplayed)][-wanted:]
                 unplayed, wanted = max(0, unplayed - len(sound)), wanted - len(heard)
                 pieces.append(heard)
-        return b"".join(reversed(pieces)) + quiet
+        return (b"".join(reversed(pieces)) + quiet).rjust(ms * BYTES_PER_MS, SILENCE)
 
     def say(self, number: int, text: str) -> None:
         """A sentence of this reply, after those before it."""

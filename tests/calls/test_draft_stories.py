@@ -39,11 +39,25 @@ def test_the_reply_is_made_while_the_silence_still_runs() -> None:
     lab = prompted(["Hello."], [0.3, "From nine to five."])
     hold(asks, lab)
     fall = lab.turns()[1].waterfall
-    # 160 ms until the VAD lets go, 300 for the model, 100 for the voice: done before the turn settles.
-    assert (fall.drafted_ms, fall.reply_ready_ms) == (160, 460)
+    # 200 ms until the VAD lets go, 300 for the model, 100 for the voice: done as the turn settles.
+    assert (fall.drafted_ms, fall.reply_ready_ms) == (200, 500)
     assert fall.settled_ms == fall.first_audio_sent_ms
-    assert fall.settled_ms is not None
-    assert fall.settled_ms > 560
+    assert fall.settled_ms == 600
+
+
+def test_the_reply_begins_at_the_first_quiet_if_the_words_are_known() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        lab.speech.word_ms = 200
+        await caller.listens()
+        await caller.says("what are your opening hours", ms=1600)
+        await caller.listens()
+        caller.hangs_up()
+
+    lab = prompted(["Hello."], [0.3, "From nine to five."])
+    hold(story, lab)
+    fall = lab.turns()[1].waterfall
+    assert (fall.drafted_ms, fall.final_ms, fall.reply_ready_ms, fall.first_audio_sent_ms) == (40, 200, 340, 600)
+    assert lab.turns()[1].discarded_drafts == 0
 
 
 def test_without_drafts_the_reply_begins_once_the_turn_has_settled() -> None:
@@ -152,7 +166,7 @@ def test_a_key_throws_the_draft_away() -> None:
     async def story(lab: Lab, caller: Caller) -> None:
         await caller.listens()
         await caller.says("next tuesday")
-        await caller.quiet(200)
+        await caller.quiet(300)
         caller.presses("1")
         await caller.listens()
         caller.hangs_up()

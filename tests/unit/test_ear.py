@@ -5,10 +5,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.webrtc_vad import WebrtcDetector
+from domain.mulaw import FRAME
 from domain.ports import SPEECH_BEGINS, SPEECH_ENDS
 from media_service.ear import LONGEST_SPEECH_MS, Ear
+from offhook.carrier import recordings
 from schemas.agent import Listening
-from schemas.signals import Settled, SpeechBegan, SpeechEnded
+from schemas.signals import Paused, Settled, SpeechBegan, SpeechEnded
 from schemas.variable import Expectation
 from tests.fakes.caller import LOUD, QUIET, PaperDetector
 
@@ -20,7 +23,8 @@ def ear() -> Ear:
 
 
 def kinds(signals: list[Any]) -> list[type]:
-    return [type(signal) for signal in signals]
+    """But for pauses, which have a test of their own."""
+    return [type(signal) for signal in signals if not isinstance(signal, Paused)]
 
 
 def test_speech_begins_ends_and_settles() -> None:
@@ -34,6 +38,35 @@ def test_speech_begins_ends_and_settles() -> None:
     assert kinds(mine.hear(QUIET * 4)) == []
     assert kinds(mine.hear(QUIET)) == [Settled]
     assert kinds(mine.hear(QUIET * 100)) == []
+
+
+def test_a_pause_is_told_before_it_is_known_to_be_the_end() -> None:
+    mine = ear()
+    signals = mine.hear(LOUD * 10 + QUIET * 3 + LOUD * 3 + QUIET * 10)
+    assert [(type(signal), getattr(signal, "silence", 0)) for signal in signals] == [
+        (SpeechBegan, 0),
+        (Paused, 40),
+        (Paused, 40),
+        (SpeechEnded, 200),
+    ]
+
+
+def test_an_echo_is_not_the_caller_and_whoever_speaks_over_it_is() -> None:
+    agent, caller = (recordings.line("half past two", voice) for voice in ("slt", "rms"))
+    played, at = agent * 4, 0
+
+    def heard(sound: bytes) -> list[Any]:
+        """With the agent's voice 100 ms late behind it."""
+        nonlocal at
+        signals: list[Any] = []
+        for place in range(0, len(sound) - FRAME + 1, FRAME):
+            at += FRAME
+            signals += mine.hear(sound[place : place + FRAME])
+        return signals
+
+    mine = Ear(LISTENING, WebrtcDetector(), "en-US", lambda ms: played[max(0, at + 800 - 8 * ms) : at + 800])
+    assert kinds(heard(played[: len(agent)])) == []
+    assert kinds(heard(caller)) == [SpeechBegan]
 
 
 def test_speech_that_resumes_does_not_settle() -> None:

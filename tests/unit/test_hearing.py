@@ -4,12 +4,13 @@ from domain.hearing import Heard, Hearing
 
 
 def hear(hearing: Hearing, frames: str) -> list[tuple[int, Heard]]:
-    """`#` is a frame of speech, anything else is not; what changed, and at which frame."""
-    found = []
-    for number, frame in enumerate(frames):
-        if change := hearing.hear(frame == "#"):
-            found.append((number, change))
-    return found
+    """`#` is a frame of speech, anything else is not; what began or ended, and at which frame."""
+    return [(number, change) for number, change in changes(hearing, frames) if change is not Heard.PAUSED]
+
+
+def changes(hearing: Hearing, frames: str) -> list[tuple[int, Heard]]:
+    heard = [(number, hearing.hear(frame == "#")) for number, frame in enumerate(frames)]
+    return [(number, change) for number, change in heard if change]
 
 
 def test_speech_begins_after_the_minimum_and_ends_after_the_release() -> None:
@@ -26,6 +27,13 @@ def test_a_gap_within_the_window_is_bridged() -> None:
 
 def test_a_stop_consonant_does_not_end_speech() -> None:
     assert hear(Hearing(100, release_ms=160), "#####...####....###")[1:] == []
+
+
+def test_a_pause_is_told_once_and_before_the_end() -> None:
+    hearing = Hearing(60, release_ms=100, pause_ms=40)
+    found = changes(hearing, "###..#.##...###.......")
+    assert [number for number, change in found if change is Heard.PAUSED] == [4, 10, 16]
+    assert found[-1] == (19, Heard.ENDED)
 
 
 def test_silence_is_counted_from_the_last_speech() -> None:
