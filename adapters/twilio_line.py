@@ -125,7 +125,7 @@ class TwilioLine:
         except WebSocketDisconnect:
             self._open = False
             return None
-        if text is not None and (sound := self._sound(text)):
+        if text is not None and len(text) <= LARGEST_MESSAGE and (sound := self._sound(text)):
             return sound
         parsed = _parse(text)
         return parsed if isinstance(parsed, Junk) else self._interpret(parsed)

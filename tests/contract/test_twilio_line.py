@@ -85,6 +85,7 @@ def test_sound_marks_and_keys_arrive_in_order_until_stop() -> None:
         "not json",
         "[1, 2]",
         "x" * (LARGEST_MESSAGE + 1),
+        media(2, b"\xff" * LARGEST_MESSAGE),
         {"event": "media"},
         media(2, media={"payload": "%%%"}),
         media(2, media={"payload": ""}),
