@@ -247,6 +247,8 @@ def test_a_new_turn_begins_with_nothing() -> None:
     async def story(server: SpeechServer, speech: GoogleSpeech) -> None:
         assert await finals(speech, *spoken("my order"), ANYTHING, *spoken("goodbye")) == ["my order", "goodbye"]
         assert b"order" not in server.streams[1].sound
+        at_once = [SPEECH_BEGINS, say("thanks"), SPEECH_ENDS, ANSWERED]
+        assert await finals(speech, *spoken("my order"), ANYTHING, *at_once) == ["my order", "thanks"]
 
     tell(story)
 
@@ -347,7 +349,8 @@ def test_six_minutes_of_speech_take_two_streams() -> None:
 
     async def story(server: SpeechServer, speech: GoogleSpeech) -> None:
         assert await follow(speech, speech_with_pauses(text, 10)) == text
-        assert len(server.streams) == 2
+        first, _ = server.streams
+        assert 240 < len(first.sound) / RATE < 250
 
     tell(story)
 
