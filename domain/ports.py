@@ -178,7 +178,7 @@ LineEvent = bytes | Mark | Key | Junk
 
 class Line(Protocol):
     late: Callable[[float], None]
-    """Told, of the caller's sound, how many ms later each piece came than the promptest of late. Set it before
+    """Told, of a sample of the caller's sound, how many ms later it came than the promptest of late. Set it before
     `carry` to know."""
 
     async def carry(self, take: Callable[[LineEvent], None]) -> None:
