@@ -43,7 +43,7 @@ class Live:
         self.calls: dict[object, tuple[str, float]] = {}
         self.total = self.refused = self.broken = self.most = 0
         self.frame_lag_ms = Histogram(1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000)
-        """How late the callers' sound reached the ear: the lines tell it, piece by piece."""
+        """How late the callers' sound reached the ear: the lines tell it, of every tenth piece."""
 
     @contextmanager
     def call(self, conversation: str) -> Iterator[None]:
