@@ -198,13 +198,14 @@ class GoogleVoice:
         with self._channels.stream() as client:
             # The client's own method returns the call only once it is connected: cancelled before that, it would
             # leave the call running.
-            call = client.transport.streaming_synthesize(requests)
+            transport: Any = client.transport
+            call = transport.streaming_synthesize(requests)
             try:
                 async for response in call:
                     limit.reschedule(loop.time() + self._next_sound_s)
                     sentence.hear(response.audio_content)
             except RpcError as error:
-                raise from_grpc_error(error) from error
+                raise from_grpc_error(error) from error  # type: ignore[no-untyped-call]
             except asyncio.CancelledError:
                 raise _own_or_closed() from None
             finally:

@@ -4,28 +4,67 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, closing
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
+from adapters.cloud_tasks_queue import CloudTasksQueue, GoogleTokens
 from adapters.sqlite_outbox import ATTEMPTS
 from adapters.sqlite_queue import SqliteQueue
 from domain.ports import Queue, Task
 from tests.fakes.hand_set_clock import HandSetClock
+from tests.fakes.tasks_server import QUEUE, TasksKept, TasksRoute, TasksServer
 
 
 def sqlite(folder: Path, clock: HandSetClock, grace_s: float) -> SqliteQueue:
     return SqliteQueue(folder / "queue.db", clock, poll_s=0.01, grace_s=grace_s)
 
 
+class CloudNextDoor:
+    """What belongs to a folder's queue beyond this machine: Cloud Tasks, and the route that it posts to."""
+
+    def __init__(self) -> None:
+        self._kept, self._route = TasksKept(), TasksRoute()
+        self._open = 0
+        self._stack = AsyncExitStack()
+
+    @asynccontextmanager
+    async def queue(self, clock: HandSetClock, grace_s: float) -> AsyncIterator[CloudTasksQueue]:
+        if not self._open:
+            await self._stack.enter_async_context(self._route)
+            self._server = await self._stack.enter_async_context(TasksServer(clock, self._kept))
+            if any(kept.attempts for kept in self._kept.tasks.values()):
+                clock.move_on(1)  # tasks that were posted in vain come again only after a while
+        self._open += 1
+        try:
+            verify = GoogleTokens(clock, self._server.certificates_url).verify
+            caller = "tasks@offhook-test.iam.gserviceaccount.com"
+            endpoint = self._server.endpoint
+            adapter = CloudTasksQueue(
+                QUEUE, self._route.url, caller, clock, endpoint=endpoint, insecure=True, verify=verify
+            )
+            async with adapter as queue, self._route.instance(queue, grace_s):
+                yield queue
+        finally:
+            self._open -= 1
+            if not self._open:
+                await self._stack.aclose()
+
+
+def cloud_tasks(folder: Path, clock: HandSetClock, grace_s: float) -> AbstractAsyncContextManager[Queue]:
+    return CLOUDS.setdefault(folder, CloudNextDoor()).queue(clock, grace_s)
+
+
+CLOUDS: dict[Path, CloudNextDoor] = {}
+
 Open = Callable[[Path, HandSetClock, float], AbstractAsyncContextManager[Queue]]
 """Opens the queue that belongs to a folder; opened again, it holds what it held. Left, it waits for work that is under
 way for so many seconds."""
 
-ADAPTERS: dict[str, Open] = {"sqlite": sqlite}
+ADAPTERS: dict[str, Open] = {"sqlite": sqlite, "cloud tasks": cloud_tasks}
 
 
 class Place:
