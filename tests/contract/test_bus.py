@@ -1,20 +1,31 @@
 """What every bus does. An adapter joins by its line in ADAPTERS."""
 
 import asyncio
+import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, closing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from google.protobuf import empty_pb2
+from google.pubsub_v1.services.publisher import PublisherAsyncClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
+from google.pubsub_v1.services.subscriber import SubscriberAsyncClient
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
+from google.pubsub_v1.types import AcknowledgeRequest, StreamingPullRequest, StreamingPullResponse
+from grpc.aio import insecure_channel
 
 from adapters.pubsub_bus import PubsubBus
 from adapters.sqlite_bus import SqliteBus
 from adapters.sqlite_outbox import ATTEMPTS, CONCURRENCY, LEASE_S
-from domain.ports import Bus, Event
+from domain.ports import Bus, Event, Unavailable
 from schemas.ids import new_id
 from tests.fakes.hand_set_clock import HandSetClock
 
@@ -326,6 +337,147 @@ def test_an_exception_inside_comes_out_as_it_is(place: Place) -> None:
 
     with pytest.raises(LookupError, match="out of the block"):
         asyncio.run(story())
+
+
+# --- Pub/Sub's own ----------------------------------------------------------------------------------------------------
+
+
+def test_a_pubsub_that_can_t_be_reached_is_unavailable() -> None:
+    async def story() -> None:
+        async with PubsubBus("offhook", endpoint="127.0.0.1:1", insecure=True, timeout_s=0.2) as bus:
+            with pytest.raises(Unavailable, match=r"^Pub/Sub could not be reached$"):
+                await bus.publish(ended("1"))
+            with pytest.raises(Unavailable, match=r"^Pub/Sub could not be reached$"):
+                await bus.check()
+            with pytest.raises(Unavailable, match=r"^Pub/Sub could not be reached$"):
+                bus.subscribe("conversation.ended", "analyse", Mailbox())
+
+    asyncio.run(story())
+
+
+def test_a_pubsub_that_hangs_is_unavailable_in_time() -> None:
+    async def story() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:  # and never accepting
+            host, port = listening.getsockname()
+            async with PubsubBus("offhook", endpoint=f"{host}:{port}", insecure=True, timeout_s=0.2) as bus:
+                with pytest.raises(Unavailable, match=r"^Pub/Sub took more than 0\.2 s$"):
+                    await bus.publish(ended("1"))
+
+    asyncio.run(story())
+
+
+def test_the_environment_s_emulator_is_none_of_its_business(
+    pubsub_emulator: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
+
+    async def story() -> None:
+        analyst = Mailbox()
+        async with PubsubBus(project(tmp_path), endpoint=pubsub_emulator, insecure=True, timeout_s=60) as bus:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            await bus.publish(ended("1"))
+            await bus.check()
+            await until(lambda: analyst.events == [ended("1")])
+
+    asyncio.run(story())
+
+
+def test_a_subscription_that_is_gone_is_missed_by_the_check(pubsub_emulator: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with (
+            PubsubBus(project(tmp_path), endpoint=pubsub_emulator, insecure=True, timeout_s=60) as bus,
+            insecure_channel(pubsub_emulator) as channel,
+        ):
+            bus.subscribe("conversation.ended", "analyse", Mailbox())
+            subscriber = SubscriberAsyncClient(transport=SubscriberGrpcAsyncIOTransport(channel=channel))
+            path = f"projects/{project(tmp_path)}/subscriptions/analyse"
+            await subscriber.delete_subscription({"subscription": path})
+            with pytest.raises(
+                Unavailable, match=r"^Pub/Sub has no subscription 'analyse' in this project: deploy it$"
+            ):
+                await bus.check()
+
+    asyncio.run(story())
+
+
+def test_what_is_no_event_holds_up_nobody(pubsub_emulator: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        analyst = Mailbox()
+        async with (
+            PubsubBus(project(tmp_path), endpoint=pubsub_emulator, insecure=True, timeout_s=60) as bus,
+            insecure_channel(pubsub_emulator) as channel,
+        ):
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            publisher = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
+            topic = f"projects/{project(tmp_path)}/topics/conversation.ended"
+            garbage = [{"data": b"{"}, {"data": b"[]", "attributes": {"id": "2"}}]
+            answer = await publisher.publish({"topic": topic, "messages": [*garbage, {"data": b'{"n": 1}'}]})
+            await until(lambda: bool(analyst.events))
+            # By whom an event was published without an id, it's known by the message's.
+            assert analyst.events == [Event(answer.message_ids[2], "conversation.ended", {"n": 1})]
+
+    asyncio.run(story())
+
+
+class MovingServer:
+    """A Pub/Sub that ends its first stream to have it opened elsewhere, as Google's does. Each brings an event."""
+
+    def __init__(self) -> None:
+        self.streams = 0
+        self.settled: list[str] = []
+        self.hung_up = False
+
+    def pull(self, requests: Iterator[StreamingPullRequest], context: Any) -> Iterator[StreamingPullResponse]:
+        self.streams += 1
+        n = str(self.streams)
+        message = {"ack_id": f"ack {n}", "message": {"data": b"{}", "attributes": {"id": n}}}
+        yield StreamingPullResponse(received_messages=[message])
+        if self.streams == 1:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "moved")
+        self.hung_up = bool(list(requests))  # which end when the other side hangs up
+
+    def acknowledge(self, request: AcknowledgeRequest, context: Any) -> Any:
+        self.settled += request.ack_ids
+        return empty_pb2.Empty()
+
+    @contextmanager
+    def serve(self) -> Iterator[str]:
+        """Its host:port."""
+        pull = grpc.stream_stream_rpc_method_handler(
+            self.pull, StreamingPullRequest.deserialize, StreamingPullResponse.serialize
+        )
+        acknowledge = grpc.unary_unary_rpc_method_handler(
+            self.acknowledge, AcknowledgeRequest.deserialize, empty_pb2.Empty.SerializeToString
+        )
+        echo = grpc.unary_unary_rpc_method_handler(lambda request, context: request)
+        with ThreadPoolExecutor(4) as threads:
+            server = grpc.server(threads)
+            for service, methods in {
+                "Publisher": {"CreateTopic": echo},
+                "Subscriber": {"CreateSubscription": echo, "StreamingPull": pull, "Acknowledge": acknowledge},
+            }.items():
+                handler = grpc.method_handlers_generic_handler(f"google.pubsub.v1.{service}", methods)
+                server.add_generic_rpc_handlers([handler])
+            port = server.add_insecure_port("127.0.0.1:0")
+            server.start()
+            try:
+                yield f"127.0.0.1:{port}"
+            finally:
+                server.stop(None).wait()
+
+
+def test_a_stream_that_ends_is_opened_again_and_hung_up_politely() -> None:
+    analyst, pubsub = Mailbox(), MovingServer()
+
+    async def story(endpoint: str) -> None:
+        async with PubsubBus("offhook", endpoint=endpoint, insecure=True, timeout_s=60) as bus:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            await until(lambda: pubsub.settled == ["ack 1", "ack 2"])
+
+    with pubsub.serve() as endpoint:
+        asyncio.run(story(endpoint))
+        assert pubsub.hung_up
+    assert [event.id for event in analyst.events] == ["1", "2"]
 
 
 # --- SQLite's own ----------------------------------------------------------------------------------------------------
