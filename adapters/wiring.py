@@ -39,6 +39,7 @@ VARIABLES = {
     "documents": "OFFHOOK_DOCUMENTS",
     "bus": "OFFHOOK_BUS",
     "queue": "OFFHOOK_QUEUE",
+    "most_calls": "OFFHOOK_MOST_CALLS",
     "speech_workers": "OFFHOOK_SPEECH_WORKERS",
 }
 """By setting: the environment variable that gives it."""

@@ -1,7 +1,8 @@
 """The media service: its routes, and what it knows of the calls that are on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import structlog
 from starlette.requests import Request
@@ -14,7 +15,10 @@ from domain.conversation import Conversation
 from domain.phrases import PhraseBook
 from domain.ports import BadStart, Event, Ports, Stream, Transaction, Unavailable
 from domain.ticket import Ticket, open_ticket
+from media_service.alongside import alongside
 from media_service.call import Call
+from media_service.capacity import Capacity
+from media_service.garbage import out_of_the_way
 from media_service.journal import path_of, take
 from media_service.live import Live
 from schemas.agent import AgentVersion
@@ -36,18 +40,6 @@ log = structlog.get_logger()
 GetPorts = Callable[[], Awaitable[Ports]]
 
 
-def routes(get_ports: GetPorts) -> list[BaseRoute]:
-    """The media service's routes, for an app of its own or for the whole platform on one port."""
-    service = MediaService(get_ports)
-    return [
-        WebSocketRoute("/twilio-stream", service.stream),
-        Route("/health", service.health),
-        Route("/health/{dependency}", service.health_of),
-        Route("/websocket-status", service.status),
-        Route("/websocket-metrics", service.metrics),
-    ]
-
-
 class MediaService:
     """One process's calls."""
 
@@ -55,6 +47,26 @@ class MediaService:
         self._get_ports = get_ports
         self._live = Live()
         self._phrases = PhraseBook()
+        self._capacity = Capacity()
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """For an app of its own or for the whole platform on one port."""
+        return [
+            WebSocketRoute("/twilio-stream", self.stream),
+            Route("/health", self.health),
+            Route("/health/{dependency}", self.health_of),
+            Route("/websocket-status", self.status),
+            Route("/websocket-metrics", self.metrics),
+        ]
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        """What the process does while it serves: it watches how many calls it bears, and collects garbage when that
+        hurts least. Enter it once all is loaded."""
+        with out_of_the_way():
+            async with alongside(self._capacity.watch(lambda: len(self._live.calls))):
+                yield
 
     # --- a call ---
 
@@ -68,6 +80,10 @@ class MediaService:
             log.warning("stream_refused", why="signature", validated=urls)
             self._live.refused += 1
             return await socket.send_denial_response(PlainTextResponse("wrong signature\n", status_code=403))
+        if not self._capacity.has_room(calls := len(self._live.calls), ports.settings.most_calls):
+            log.warning("stream_refused", why="full", calls=calls)
+            self._live.refused += 1
+            return await socket.send_denial_response(PlainTextResponse("no room for a call\n", status_code=503))
         await socket.accept()
         try:
             stream = await ports.streams.begin(socket)
@@ -133,6 +149,7 @@ class MediaService:
     async def _hold(self, ports: Ports, call: Call, stream: Stream, claimed: int) -> None:
         """Runs the call, and stores what it came to before the line is closed, since the carrier asks then."""
         id = call.conversation.id
+        stream.line.late = self._live.frame_lag_ms.add
         with self._live.call(id), structlog.contextvars.bound_contextvars(conversation=id, call_sid=stream.call_sid):
             log.info("line_opened", resumed=call.batch > 0)
             try:
@@ -206,8 +223,10 @@ class MediaService:
             return JSONResponse({"status": "unavailable", "why": why, **answer}, status_code=503)
 
     async def status(self, request: Request) -> Response:
-        """`/websocket-status`: the lines that are open."""
-        return JSONResponse(self._live.status())
+        """`/websocket-status`: the lines that are open, and how many calls this process bears."""
+        ports = await self._get_ports()
+        bears = self._capacity.bears(len(self._live.calls), ports.settings.most_calls)
+        return JSONResponse({**self._live.status(), "bears": bears})
 
     async def metrics(self, request: Request) -> Response:
         """`/websocket-metrics`: counters, as JSON, or in Prometheus's text form for those who ask for text."""

@@ -20,10 +20,9 @@ ENOUGH_CALLS = 10
 
 
 class Capacity:
-    """One process's. `most`: never more calls than these, however light they are."""
+    """One process's. `most`, below: never more calls than these, however light they are."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._late = deque[float](maxlen=WINDOW)
         self._busy = deque[float](maxlen=WINDOW)
         self._calls = deque[int](maxlen=WINDOW)
@@ -34,20 +33,20 @@ class Capacity:
         self._busy.append(busy)
         self._calls.append(calls)
 
-    def bears(self, calls: int) -> int:
+    def bears(self, calls: int, most: int) -> int:
         """How many calls at once, as far as can be told while there are so many."""
         if len(self._late) < WINDOW // 2:
-            return self._most
+            return most
         if median(self._late) > LATE_MS:
-            return min(self._most, calls)
+            return min(most, calls)
         busy, measured = fmean(self._busy), fmean(self._calls)
         each = busy / measured if measured >= ENOUGH_CALLS else FIRST_GUESS
         idle = max(0.0, busy - each * measured)
-        return min(self._most, max(1, int((BUSY - idle) / max(each, 1e-6))))
+        return min(most, max(1, int((BUSY - idle) / max(each, 1e-6))))
 
-    def has_room(self, calls: int) -> bool:
+    def has_room(self, calls: int, most: int) -> bool:
         """Whether one more is borne, with so many under way; those just begun, which no sample shows yet, count too."""
-        return calls < self.bears(calls)
+        return calls < self.bears(calls, most)
 
     async def watch(self, calls: Callable[[], int]) -> None:
         """Samples until cancelled."""

@@ -8,10 +8,16 @@ from starlette.applications import Starlette
 from adapters.wiring import open_ports, read_settings
 from domain.ports import Ports
 from domain.reading import warm_up
-from media_service.app import routes
-from media_service.garbage import out_of_the_way
+from media_service.app import MediaService
 
 _opened: list[Ports] = []
+
+
+async def _ports() -> Ports:
+    return _opened[0]
+
+
+_service = MediaService(_ports)
 
 
 @asynccontextmanager
@@ -20,12 +26,8 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     async with open_ports(read_settings()) as ports:
         warm_up()
         _opened[:] = [ports]
-        with out_of_the_way():
+        async with _service.ready():
             yield
 
 
-async def _ports() -> Ports:
-    return _opened[0]
-
-
-app = Starlette(routes=routes(_ports), lifespan=_lifespan)
+app = Starlette(routes=_service.routes, lifespan=_lifespan)

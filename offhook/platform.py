@@ -16,8 +16,7 @@ from domain.reading import warm_up
 from functions import webhooks
 from functions.admin.app import app as admin
 from functions.analyse import analyse
-from media_service.app import routes
-from media_service.garbage import out_of_the_way
+from media_service.app import MediaService
 from offhook.seed import seed
 from schemas.settings import Settings
 
@@ -37,14 +36,15 @@ def platform(settings: Settings, ready: Callable[[], None] = lambda: None) -> St
             listen(ports)
             opened.append(ports)
             ready()
-            with out_of_the_way():
+            async with media.ready():
                 yield
 
+    media = MediaService(get_ports)
     hooks, admin_api = webhooks.app(get_ports), admin(get_ports)
     return Starlette(
         routes=[
             Route("/", page),
-            *routes(get_ports),
+            *media.routes,
             Route("/twilio/{rest:path}", _Answering(hooks)),
             Route("/api/{rest:path}", _Answering(admin_api)),
         ],

@@ -68,6 +68,9 @@ class Settings(Model):
     """OFFHOOK_BUS."""
     queue: Literal["sqlite"] = "sqlite"
     """OFFHOOK_QUEUE."""
+    most_calls: int = Field(default=1000, ge=0)
+    """OFFHOOK_MOST_CALLS: no media service takes more calls at once, however light they are; one that runs late takes
+    fewer."""
     speech_workers: int = Field(default=2, ge=1)
     """OFFHOOK_SPEECH_WORKERS: processes that pocketsphinx decodes in, some 30 MB each."""
 

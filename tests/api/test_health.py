@@ -25,7 +25,7 @@ def client(**changes: Any) -> TestClient:
     async def get_ports() -> Ports:
         return ports
 
-    return TestClient(Starlette(routes=service.routes(get_ports)))
+    return TestClient(Starlette(routes=service.MediaService(get_ports).routes))
 
 
 async def well() -> None:
@@ -66,4 +66,9 @@ def test_figures_come_as_json_or_for_prometheus() -> None:
     assert client().get("/websocket-metrics").json()["active_connections"] == 0
     text = client().get("/websocket-metrics", headers={"Accept": "text/plain"}).text
     assert "offhook_active_connections 0" in text
-    assert client().get("/websocket-status").json() == {"status": "ok", "active": 0, "connections": []}
+    assert client().get("/websocket-status").json() == {
+        "status": "ok",
+        "active": 0,
+        "connections": [],
+        "bears": 1000,
+    }

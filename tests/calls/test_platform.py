@@ -176,6 +176,34 @@ def test_a_line_that_dies_is_opened_again_and_the_conversation_goes_on(tmp_path:
     visit(tmp_path, story)
 
 
+def test_a_full_instance_sends_the_next_call_elsewhere_and_keeps_its_own(tmp_path: Path) -> None:
+    """Here there is no other instance: the caller is asked for patience, and gets the first place that is free."""
+
+    async def story(here: House) -> None:
+        first_is_on = asyncio.Event()
+
+        async def takes_the_only_place(phone: Handset) -> None:
+            await phone.listen(300)
+            first_is_on.set()
+            await asyncio.sleep(1.5)
+            phone.hang_up()
+
+        first = asyncio.create_task(here.carrier.call("+15005550002", caller=takes_the_only_place))
+        await first_is_on.wait()
+        second = await here.carrier.call("+15005550002", caller=orders_by_keys)
+        assert (await first).ended == "caller"
+        refused, *served = second.streams
+        assert "503" in refused.error
+        assert served[-1].error == ""
+        assert second.ended == "agent"
+        async with httpx2.AsyncClient() as http:
+            figures = (await http.get(f"{here.url}/websocket-metrics")).json()
+            assert figures["refused_connections"] >= 1
+            assert figures["most_connections"] == 1
+
+    visit(tmp_path, story, most_calls=1)
+
+
 def test_a_call_survives_a_restart_of_the_platform(tmp_path: Path) -> None:
     """What was written down stays, and is served by the next process."""
 

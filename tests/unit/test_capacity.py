@@ -6,60 +6,62 @@ import contextlib
 from media_service.capacity import WINDOW, Capacity
 from tests.fakes import virtual_time
 
+MOST = 1000
 
-def sampled(late_ms: float, busy: float, calls: int, most: int = 1000) -> Capacity:
-    capacity = Capacity(most)
+
+def sampled(late_ms: float, busy: float, calls: int) -> Capacity:
+    capacity = Capacity()
     for _ in range(WINDOW):
         capacity.sample(late_ms, busy, calls)
     return capacity
 
 
 def test_a_process_that_has_just_begun_takes_calls() -> None:
-    assert Capacity(1000).has_room(0)
+    assert Capacity().has_room(0, MOST)
 
 
 def test_an_idle_process_takes_calls_up_to_its_setting() -> None:
-    assert sampled(0.1, 0.01, 0, most=50).has_room(49)
-    assert not sampled(0.1, 0.01, 0, most=50).has_room(50)
+    assert sampled(0.1, 0.01, 0).has_room(49, most=50)
+    assert not sampled(0.1, 0.01, 0).has_room(50, most=50)
 
 
 def test_what_a_call_costs_is_learnt_from_those_that_are_on() -> None:
     light, heavy = sampled(0.5, 0.2, 100), sampled(0.5, 0.8, 100)
-    assert light.bears(100) == 425
-    assert heavy.bears(100) == 106
+    assert light.bears(100, MOST) == 425
+    assert heavy.bears(100, MOST) == 106
 
 
 def test_calls_that_have_just_begun_count_before_they_are_felt() -> None:
     capacity = sampled(0.5, 0.8, 100)
-    assert capacity.has_room(105)
-    assert not capacity.has_room(106)
+    assert capacity.has_room(105, MOST)
+    assert not capacity.has_room(106, MOST)
 
 
 def test_a_loop_that_is_late_takes_no_more_however_idle_its_core_seems() -> None:
-    assert not sampled(15, 0.3, 100).has_room(100)
+    assert not sampled(15, 0.3, 100).has_room(100, MOST)
 
 
 def test_a_stall_now_and_then_turns_nobody_away() -> None:
     capacity = sampled(0.5, 0.2, 100)
     for late_ms in (200, 0.5, 0.5, 150, 0.5):
         capacity.sample(late_ms, 0.3, 100)
-    assert capacity.has_room(100)
+    assert capacity.has_room(100, MOST)
 
 
 def test_room_comes_back_when_calls_end() -> None:
     capacity = sampled(15, 0.95, 200)
-    assert not capacity.has_room(150)
+    assert not capacity.has_room(150, MOST)
     for _ in range(WINDOW):
         capacity.sample(0.5, 0.3, 100)
-    assert capacity.has_room(150)
+    assert capacity.has_room(150, MOST)
 
 
 def test_a_busy_process_without_calls_still_takes_one() -> None:
-    assert sampled(1, 0.99, 0).has_room(0)
+    assert sampled(1, 0.99, 0).has_room(0, MOST)
 
 
 def test_it_watches_the_loop_it_runs_in() -> None:
-    capacity = Capacity(7)
+    capacity = Capacity()
 
     async def story() -> None:
         watching = asyncio.create_task(capacity.watch(lambda: 3))
@@ -69,4 +71,4 @@ def test_it_watches_the_loop_it_runs_in() -> None:
             await watching
 
     virtual_time.run(story())
-    assert capacity.bears(3) == 7
+    assert capacity.bears(3, most=7) == 7
