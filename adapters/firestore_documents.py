@@ -205,6 +205,8 @@ class _Database:
 
     async def read(self, paths: Sequence[str]) -> list[_Version]:
         """In that order. Raises Unavailable, ValueError."""
+        if not paths:
+            return []
         names = [self._document_name(path) for path in paths]
         # Asked for one at a time, a document that is missing would look the same as a database that is.
         request = _request("BatchGetDocumentsRequest", database=self._name, documents=names)
@@ -250,18 +252,21 @@ class _Database:
             raise Unavailable("Firestore lacks the index for a query: deploy infra/firestore.indexes.json") from None
 
     async def commit(self, writes: Sequence[_Write], again: Sequence[str] = COMMITTED_AGAIN) -> None:
-        """All or none. Raises AlreadyExists, FailedPrecondition, Aborted (Google's); Unavailable, ValueError."""
-        from google.api_core.exceptions import AlreadyExists, FailedPrecondition, ServiceUnavailable
+        """All or none. Raises AlreadyExists, FailedPrecondition, Aborted (Google's); NotFound, if a document that must
+        be of some version may be gone; Unavailable, ValueError."""
+        from google.api_core.exceptions import Aborted, AlreadyExists, FailedPrecondition, NotFound, ServiceUnavailable
 
         request = _request("CommitRequest", database=self._name, writes=[self._pb_write(write) for write in writes])
 
         async def ask(api: "FirestoreAsyncClient") -> None:
             await api.commit(request, **self._options())
 
+        # What else isn't found is the database.
+        may_be_gone = any(write.condition not in (None, ABSENT) for write in writes)
         failures: list[Exception] = []
         try:
-            await self._requests.make(ask, again, TELLING, failures)
-        except (AlreadyExists, FailedPrecondition):
+            await self._requests.make(ask, again, (*TELLING, "NOT_FOUND") if may_be_gone else TELLING, failures)
+        except (Aborted, AlreadyExists, FailedPrecondition, NotFound):
             if any(isinstance(failure, ServiceUnavailable) for failure in failures):
                 # It may be what an earlier attempt wrote that is in the way.
                 raise Unavailable("Firestore's answer was lost: whether it was written is unknown") from None
@@ -366,14 +371,12 @@ class _Transaction:
         return len(self._read) < 2 or await self._is_fresh()
 
     async def _is_fresh(self) -> bool:
-        if not self._read:
-            return True
         now = await self._database.read([*self._read])
         return [version.condition for version in now] == [version.condition for version in self._read.values()]
 
     async def commit(self) -> bool:
         """Writes if all that was read is still so, and says whether it was. Raises Taken, Unavailable."""
-        from google.api_core.exceptions import Aborted, AlreadyExists, FailedPrecondition
+        from google.api_core.exceptions import Aborted, AlreadyExists, FailedPrecondition, NotFound
 
         if not self._changes:
             return await self._is_fresh()
@@ -384,7 +387,7 @@ class _Transaction:
             await self._database.commit(self._writes())
         except AlreadyExists:
             return await self._is_taken(new)
-        except (Aborted, FailedPrecondition):
+        except (Aborted, FailedPrecondition, NotFound):
             return False
         return True
 

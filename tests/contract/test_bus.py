@@ -463,7 +463,7 @@ class MovingServer:
             try:
                 yield f"127.0.0.1:{port}"
             finally:
-                server.stop(None).wait()
+                server.stop(1).wait()
 
 
 def test_a_stream_that_ends_is_opened_again_and_hung_up_politely() -> None:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, closing, nullcontext
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
@@ -532,6 +532,33 @@ def test_what_is_taken_undoes_the_whole_transaction(store: Store) -> None:
             await documents.delete("numbers/3")
             await documents.transact(take)
             assert ids((await documents.query("numbers")).found) == ["1", "3"]
+
+    asyncio.run(story())
+
+
+def test_writes_to_one_document_happen_in_their_order(store: Store) -> None:
+    def writing(*steps: tuple[str, str]) -> Callable[[Transaction], Awaitable[None]]:
+        async def body(transaction: Transaction) -> None:
+            for step, path in steps:
+                if step == "delete":
+                    transaction.delete(path)
+                else:
+                    getattr(transaction, step)(path, {"by": step})
+
+        return body
+
+    async def story() -> None:
+        async with store() as documents:
+            await documents.transact(writing(("create", "items/a"), ("put", "items/a"), ("put", "items/b")))
+            assert await documents.get("items/a") == {"by": "put"}
+            await documents.transact(writing(("delete", "items/a"), ("create", "items/a")))
+            assert await documents.get("items/a") == {"by": "create"}
+            await documents.transact(writing(("create", "items/c"), ("delete", "items/c")))
+            assert ids((await documents.query("items")).found) == ["a", "b"]
+            for steps in ((("put", "items/d"), ("create", "items/d")), (("create", "items/a"), ("delete", "items/a"))):
+                with pytest.raises(Taken, match=steps[1][1]):
+                    await documents.transact(writing(*steps))
+            assert ids((await documents.query("items")).found) == ["a", "b"]
 
     asyncio.run(story())
 

@@ -40,4 +40,4 @@ async def proxy(endpoint: str, fault: Fault) -> AsyncIterator[str]:
         try:
             yield f"127.0.0.1:{port}"
         finally:
-            await server.stop(None)
+            await server.stop(1)
