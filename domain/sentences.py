@@ -3,6 +3,8 @@
 import re
 
 _END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|\n+")
+_SURE_END = re.compile(r"(?:^|\s)[A-Za-z'’]{3,}(?:\.|[!?]+)$|\w[!?]+$")
+"""Needs no white space after it to be an end: no number, address or initial goes on like that."""
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|No|a\.m|p\.m|e\.g|i\.e|[A-Z])\.$")
 LONGEST = 300
 """Characters after which a sentence is cut at a comma or a space, so that speaking can begin."""
@@ -15,7 +17,7 @@ class Sentences:
         self._rest = ""
 
     def feed(self, words: str) -> list[str]:
-        """Sentences that are complete now: one ends where white space follows its mark."""
+        """Sentences that are complete now: one ends where white space follows its mark, or nothing else can."""
         self._rest += words
         done: list[str] = []
         start = position = 0
@@ -26,6 +28,9 @@ class Sentences:
                 done.append(sentence)
                 start = match.end()
         self._rest = self._rest[start:]
+        if _SURE_END.search(self._rest) and not _ABBREVIATION.search(self._rest):
+            done.append(self._rest.strip())
+            self._rest = ""
         if len(self._rest) > LONGEST:
             at = max(self._rest.rfind(", ", 0, LONGEST) + 1, 0) or max(self._rest.rfind(" ", 0, LONGEST), 0) or LONGEST
             done.append(self._rest[:at].strip())

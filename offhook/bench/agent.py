@@ -14,7 +14,8 @@ NUMBER = "+15005550090"
 PACED = Paced(reply_words="Certainly, happy to help. Which day suits you?", spoken_word_ms=275)
 """Two sentences, the first of four words, 2.2 s in all: first word after 300 ms, then one each 20 ms, first audio
 100 ms after a sentence."""
-LISTENING = Listening(silence_ms=400, minimum_speech_ms=160)
+LISTENING = Listening(silence_ms=400, shortest_silence_ms=400, minimum_speech_ms=160)
+"""Nobody's turn settles sooner because of what they said: that is measured by itself."""
 PATIENCE = Patience(filler_ms=60_000, caller_ms=60_000)
 """Without "one moment, please": it would pass for a reply that never came."""
 

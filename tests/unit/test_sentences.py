@@ -1,5 +1,6 @@
 """Words as they come → sentences."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,11 +12,19 @@ def split(*pieces: str) -> list[str]:
     return [sentence for piece in pieces for sentence in sentences.feed(piece)] + sentences.end()
 
 
-def test_a_sentence_is_handed_out_as_soon_as_the_next_begins() -> None:
+def test_a_sentence_is_handed_out_as_soon_as_it_is_surely_one() -> None:
     sentences = Sentences()
-    assert sentences.feed("Good day.") == []
-    assert sentences.feed(" How") == ["Good day."]
-    assert sentences.end() == ["How"]
+    assert sentences.feed("Good day.") == ["Good day."]
+    assert sentences.feed(" How are you?") == ["How are you?"]
+    assert sentences.feed(" It") == []
+    assert sentences.end() == ["It"]
+
+
+@pytest.mark.parametrize(
+    "begun", ["It is 3.", "Ask Dr.", "Write to info@example.", "Go to www.example.", "At 2 p.m.", "Mr. J.", "It's at No."]
+)
+def test_what_may_go_on_waits(begun: str) -> None:
+    assert Sentences().feed(begun) == []
 
 
 def test_abbreviations_and_numbers_do_not_end_a_sentence() -> None:
