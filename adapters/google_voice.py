@@ -161,30 +161,34 @@ class GoogleVoice:
             sentence.sound.put_nowait(None)
 
     async def _stream_or_ask(self, texts: Sequence[str], sentence: "_Sentence") -> None:
-        from google.api_core.exceptions import InvalidArgument
+        """The same voice, plainly, if it can't stream or if too many do just now."""
+        from google.api_core.exceptions import InternalServerError, InvalidArgument, ResourceExhausted
 
         style = sentence.style
         name = style.voice or f"{_googles(style.language)}{STREAMING}{SPEAKER}"
         now = asyncio.get_running_loop().time()
-        streams = STREAMING in name and self._plain_until.get(name, now) <= now
-        if streams:
+        refused = False
+        if STREAMING in name and self._plain_until.get(name, now) <= now:
             try:
                 return await self._stream(list(_streaming_requests(texts, name, style)), sentence)
-            except InvalidArgument:
+            except (InvalidArgument, ResourceExhausted, InternalServerError) as refusal:
+                # gRPC says INTERNAL also for any refusal so quick that the text was still being sent; a plain request
+                # then tells the true one.
                 if sentence.begun:
                     raise
+                refused = isinstance(refusal, InvalidArgument)
         await self._ask(texts, sentence)
-        if streams:
+        if refused:
             self._plain_until[name] = now + PLAIN_FOR_S
 
     async def _stream(self, requests: Sequence[Any], sentence: "_Sentence") -> None:
         """All of a sentence in one session. Raises GoogleAPICallError, TimeoutError."""
-        from google.api_core.exceptions import Aborted, InternalServerError, ServiceUnavailable
+        from google.api_core.exceptions import Aborted, ServiceUnavailable
 
         async with asyncio.timeout(self._first_sound_s) as limit:
             try:
                 return await self._run_session(requests, sentence, limit)
-            except (ServiceUnavailable, Aborted, InternalServerError):
+            except (ServiceUnavailable, Aborted):
                 # That a connection died while nobody used it shows only now: another session, in the same time.
                 if sentence.begun:
                     raise

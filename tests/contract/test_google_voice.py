@@ -264,14 +264,23 @@ def test_sound_of_another_kind_is_not_played(file: bytes) -> None:
 # --- Trouble -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "fault", [Disconnect(), Refusal(StatusCode.UNAVAILABLE), Refusal(StatusCode.ABORTED), Refusal(StatusCode.INTERNAL)]
-)
+@pytest.mark.parametrize("fault", [Disconnect(), Refusal(StatusCode.UNAVAILABLE), Refusal(StatusCode.ABORTED)])
 def test_a_session_that_breaks_before_its_sound_is_opened_again(fault: Refusal | Disconnect) -> None:
     async def story(server: VoiceServer, voice: GoogleVoice) -> None:
         server.will_answer(Answer(pieces=0, fault=fault))
         assert await Listener().listen(voice, GREETING) == GREETING
         assert [session.text for session in server.sessions] == [GREETING, GREETING]
+
+    tell(story)
+
+
+def test_a_session_that_fails_for_no_known_reason_is_spoken_plainly() -> None:
+    async def story(server: VoiceServer, voice: GoogleVoice) -> None:
+        server.will_answer(Answer(pieces=0, fault=Refusal(StatusCode.INTERNAL)))
+        assert await Listener().listen(voice, GREETING) == GREETING
+        assert await Listener().listen(voice, QUESTION) == QUESTION
+        assert [session.text for session in server.sessions] == [GREETING, QUESTION]
+        assert len(server.plain) == 1
 
     tell(story)
 
@@ -381,7 +390,7 @@ PLUGIN = "Getting metadata from plugin failed with error: ('invalid_grant: Inval
 def test_trouble_is_told_in_a_sentence_with_its_fix(refusal: Refusal, words: str, style: VoiceStyle) -> None:
     async def story(server: VoiceServer, voice: GoogleVoice) -> None:
         answer = Answer(pieces=0, fault=refusal)
-        server.will_answer(answer, answer)
+        server.will_answer(answer, answer, answer)
         with pytest.raises(Unavailable, match=words):
             await Listener().listen(voice, GREETING, style=style)
         server.will_answer(answer)
@@ -433,15 +442,20 @@ def test_150_speeches_at_once_are_each_whole() -> None:
     tell(story, VoiceServer(most_sessions=300), first_sound_s=20)
 
 
-def test_a_session_too_many_is_a_matter_of_quota() -> None:
+def test_a_session_too_many_is_spoken_plainly() -> None:
     async def story(server: VoiceServer, voice: GoogleVoice) -> None:
         server.will_answer(Answer(pieces=0, fault=Hang()))
         first = asyncio.create_task(Listener().listen(voice, GREETING))
         await server.asked.wait()
-        with pytest.raises(Unavailable, match=r"quota left \(ConcurrentStreamingSessionsPerProject\)"):
-            await Listener().listen(voice, QUESTION)
+        assert await Listener().listen(voice, QUESTION) == QUESTION
+        assert [request.input.text for request in server.plain] == [QUESTION]
         first.cancel()
         await asyncio.wait([first])
+        async with asyncio.timeout(10):
+            while server.open_sessions:
+                await asyncio.sleep(0.005)
+        assert await Listener().listen(voice, FAREWELL) == FAREWELL
+        assert len(server.plain) == 1, "it didn't stream again"
 
     tell(story, VoiceServer(most_sessions=1))
 
