@@ -59,11 +59,11 @@ class Mouth:
         return self._audible_until
 
     def played(self, ms: int) -> bytes:
-        """The last so many ms of what the far end has played; silence where there was nothing."""
-        if (reply := self._sounded) is None:
-            return silence(ms)
-        now = _now_ms()
-        quiet = silence(round(min(reply.playback.quiet_for(now), ms)))
+        """The last so many ms of what the far end has played; empty if that is nothing but silence."""
+        reply, now = self._sounded, _now_ms()
+        if reply is None or (quiet_for := reply.playback.quiet_for(now)) >= ms:
+            return b""
+        quiet = silence(round(quiet_for))
         wanted, unplayed = ms * BYTES_PER_MS - len(quiet), round(reply.playback.unplayed(now)) * BYTES_PER_MS
         pieces: list[bytes] = []
         for sound in reversed(reply.sent):
