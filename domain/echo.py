@@ -4,19 +4,20 @@ import numpy as np
 
 from domain import mulaw
 
-LATEST_MS = 1000
+LATEST_MS = 700
 """An echo comes back within this time: two ways through the network, and the room."""
 LONG_ENOUGH_MS = 300
 """Of what is heard, to tell whether it is one."""
-ALIKE = 0.35
-"""From here on it is an echo. Another voice reaches 0.26 of 1, an echo at a tenth of its loudness, with noise, 0.54."""
+ALIKE = 0.52
+"""From here on it is an echo. Other voices reach 0.33 of 1 in 99 of 100 cases, 0.47 at most; an echo at a twentieth of
+its loudness, with noise, 0.65."""
 EMPHASIS = 0.95
 
-Samples = np.ndarray[tuple[int], np.dtype[np.float64]]
+Samples = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
 def is_echo(heard: bytes, played: bytes) -> bool:
-    """Whether `heard` is somewhere in `played`; mu-law, both up to now. Half a millisecond of work."""
+    """Whether `heard` is somewhere in `played`; mu-law, both up to now."""
     return likeness(heard, played) >= ALIKE
 
 
@@ -25,16 +26,17 @@ def likeness(heard: bytes, played: bytes) -> float:
     if not heard or len(played) < len(heard):
         return 0.0
     x, y = _sharpened(heard), _sharpened(played)
-    size = 1 << (len(x) + len(y) - 1).bit_length()
+    size = 1 << (len(y) - 1).bit_length()  # where x would run over y's end, the products mean nothing and aren't used
     products = np.fft.irfft(np.fft.rfft(y, size) * np.conj(np.fft.rfft(x, size)), size)[: len(y) - len(x) + 1]
-    sums = np.concatenate(([0.0], np.cumsum(y * y)))
+    sums = np.concatenate(([0.0], np.cumsum(y * y, dtype=np.float64)))
     energies = (sums[len(x) :] - sums[: len(sums) - len(x)]) * float(x @ x)
     loud = energies > energies.max() * 1e-4  # silence correlates with anything
     return float(np.abs(products[loud] / np.sqrt(energies[loud])).max()) if loud.any() else 0.0
 
 
 def _sharpened(sound: bytes) -> Samples:
-    """As PCM with the low frequencies, which are alike in all voices, made weaker."""
-    pcm = np.frombuffer(mulaw.to_pcm(sound), dtype="<i2").astype(np.float64)
-    pcm[1:] -= EMPHASIS * pcm[:-1]
-    return pcm
+    """As PCM at half the rate, with the low frequencies, which are alike in all voices, made weaker."""
+    pcm = np.frombuffer(mulaw.to_pcm(sound[: len(sound) // 2 * 2]), dtype="<i2").astype(np.float32)
+    half = pcm[::2] + pcm[1::2]
+    half[1:] -= EMPHASIS * half[:-1]
+    return half

@@ -15,7 +15,9 @@ from schemas.variable import Expectation
 HeardSignal = SpeechBegan | Paused | SpeechEnded | Settled
 
 PIECE = 5 * FRAME
-"""The recogniser gets sound in pieces of 100 ms."""
+"""While the caller speaks, the recogniser gets sound in pieces of 100 ms; in a silence it is left alone."""
+PRE_ROLL = 35 * FRAME
+"""Sound before the beginning of speech that it gets too: what the VAD needed to be sure, and 300 ms or more before."""
 LONGEST_SPEECH_MS = 30_000
 """Whoever speaks on for so long is taken to have said something."""
 ECHO_AGAIN_MS = 100
@@ -57,16 +59,20 @@ class Ear:
         return [signal for at in range(0, whole, FRAME) for signal in self._frame(sound[at : at + FRAME])]
 
     def _frame(self, frame: bytes) -> Sequence[HeardSignal]:
-        self._piece += frame
-        if len(self._piece) >= PIECE:
-            self._pass_on()
+        hearing, piece = self._hearing, self._piece
+        piece += frame
+        if hearing.speaking and not self._echoing:
+            if len(piece) >= PIECE:
+                self._pass_on()
+        elif len(piece) >= 2 * PRE_ROLL:
+            del piece[:-PRE_ROLL]
         self._lately.append(frame)
-        hearing = self._hearing
         changed = hearing.hear(self._detector.is_speech(frame))
         if changed is Heard.BEGAN or self._echoing:
             changed = self._unless_echo(changed)
         if changed is Heard.BEGAN:
             self._spoken, self._settle_after = 0, None
+            del piece[:-PRE_ROLL]
             self._pass_on(SPEECH_BEGINS)
             return [SpeechBegan(at=0)]
         if changed is Heard.PAUSED and not self._cut_short:
@@ -130,7 +136,10 @@ class Ear:
         self._more.set()
 
     async def sound(self) -> AsyncIterator[Sound]:
-        """What the recogniser is to hear, as it comes. Cancelling loses nothing that wasn't handed out."""
+        """What the recogniser is to hear, as it comes. Who begins amidst speech is told so. Cancelling loses nothing that
+        wasn't handed out."""
+        if self._hearing.speaking and SPEECH_BEGINS not in self._sound:
+            yield SPEECH_BEGINS
         while True:
             while self._sound:
                 yield self._sound.popleft()

@@ -1,6 +1,7 @@
 """What callers want that is no answer, in English words."""
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from domain.reading.plain import plain
@@ -50,6 +51,7 @@ _AROUND_IT = (
 _GOODBYE = re.compile(rf"(?=.*\b(?:{_FAREWELL})\b)(?:\b(?:{_FAREWELL}|{_AROUND_IT})\b[ ,]*+)++")
 
 
+@lru_cache(256)
 def wish(words: str) -> Literal["human", "repeat", "goodbye"] | None:
     """What the caller wants instead of answering: to speak to a person, to hear it again, or to end the call. An answer
     that ends with "bye" is an answer."""

@@ -244,7 +244,7 @@ def test_another_process_that_took_the_conversation_silences_this_one() -> None:
         journal = f"{path_of(ORGANISATION.id, lab.id)}/journal/"
         taken = len([path for path in lab.documents.kept if path.startswith(journal)])
         for number in range(taken, taken + 3):
-            lab.documents.kept[f"{journal}{number:08d}"] = {"number": number, "signals": [], "snapshot": None}
+            lab.documents.kept[f"{journal}{number:08d}"] = {"number": number, "signals": "[]", "snapshot": ""}
         await caller.says("next tuesday")
 
     lab = hold(story)
@@ -431,7 +431,7 @@ def folded(lab: Lab) -> dict[str, Any]:
     journal = f"{path_of(ORGANISATION.id, lab.id)}/journal/"
     for path in sorted(lab.documents.kept):
         if path.startswith(journal):
-            conversation.fold(SIGNALS.validate_python(lab.documents.kept[path]["signals"]))
+            conversation.fold(SIGNALS.validate_json(lab.documents.kept[path]["signals"]))
     return conversation.state.model_dump(mode="json")
 
 
@@ -442,9 +442,9 @@ def stored_state(lab: Lab) -> dict[str, Any]:
     for path in sorted(lab.documents.kept):
         if path.startswith(journal):
             batch = lab.documents.kept[path]
-            conversation.fold(SIGNALS.validate_python(batch["signals"]))
+            conversation.fold(SIGNALS.validate_json(batch["signals"]))
             if batch["snapshot"]:
-                conversation.state = State.model_validate(batch["snapshot"])
+                conversation.state = State.model_validate_json(batch["snapshot"])
     return conversation.state.model_dump(mode="json")
 
 

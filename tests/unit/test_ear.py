@@ -1,5 +1,7 @@
 """The ear: audio in pieces of any size, counted by its frames."""
 
+import asyncio
+from contextlib import aclosing
 from typing import Any
 
 from hypothesis import given
@@ -49,6 +51,32 @@ def test_a_pause_is_told_before_it_is_known_to_be_the_end() -> None:
         (Paused, 40),
         (SpeechEnded, 200),
     ]
+
+
+def test_a_silence_leaves_the_recogniser_alone() -> None:
+    mine = ear()
+    mine.hear(QUIET * 500)
+    assert list(mine._sound) == []
+    mine.hear(LOUD * 5)
+    before, begins = mine._sound
+    assert begins is SPEECH_BEGINS
+    assert before == QUIET * 30 + LOUD * 5  # 700 ms
+    mine.hear(LOUD * 10 + QUIET * 10)
+    assert mine._sound[-1] is SPEECH_ENDS
+    heard = len(mine._sound)
+    mine.hear(QUIET * 500)
+    assert len(mine._sound) == heard
+
+
+def test_a_recogniser_that_begins_amidst_speech_is_told() -> None:
+    async def first(mine: Ear) -> Any:
+        async with aclosing(mine.sound()) as sound:
+            return await anext(sound)
+
+    mine = ear()
+    mine.hear(LOUD * 20)
+    mine._sound.clear()
+    assert asyncio.run(first(mine)) is SPEECH_BEGINS
 
 
 def test_an_echo_is_not_the_caller_and_whoever_speaks_over_it_is() -> None:
