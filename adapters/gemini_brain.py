@@ -1,25 +1,22 @@
-"""Brain on Gemini, through google-genai with an API key."""
+"""Brain on Gemini, with an API key or through Vertex AI: `GeminiBrain(api_key=…)` or `GeminiBrain(project=…)`."""
 
 import asyncio
 import base64
-import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from adapters.gemini import DEFAULT_MODEL, Gemini, Json, generation, thinking
 from domain.ports import Prompt, Thought, ToolRequest, Unavailable, Usage, Words
 from schemas.ids import new_id
 from schemas.remark import Remark
 from schemas.tool import Tool, ToolCall, ToolResult
 
 if TYPE_CHECKING:  # at run time only if it is chosen: importing it takes a second
+    from google.auth.credentials import Credentials
     from google.genai import types
 
-DEFAULT_MODEL = "gemini-3.8-flash"
-GOOGLE = "https://generativelanguage.googleapis.com/"
 MOST_TOKENS = 2048
 """Of one reply, thinking included: far more than anybody says at once on the phone."""
-KEEP_CONNECTED_S = 60
-"""How long an idle connection is kept: a caller's turn is shorter, so that most replies need no new handshake."""
 
 OPENING = "(The call begins.)"
 WAITING = "(The caller is waiting.)"
@@ -28,46 +25,40 @@ INTERRUPTED = "It was interrupted. Whether it happened is unknown."
 UNSIGNED = b"skip_thought_signature_validator"
 """Google's own mark for a function call that the model didn't make: Gemini 3 refuses one without any signature."""
 
-Json = dict[str, Any]
-"""As the SDK takes it: Google's field names in snake case."""
-
 
 class GeminiBrain:
-    """Keeps its connections, which belong to one event loop, until its `async with` is left."""
+    """`async with` it, in the event loop that uses it: leaving closes every connection."""
 
     def __init__(
-        self, api_key: str, model: str = DEFAULT_MODEL, base_url: str | None = None, timeout_s: float = 15
+        self,
+        api_key: str = "",
+        project: str = "",
+        location: str = "",
+        base_url: str = "",
+        model: str = DEFAULT_MODEL,
+        credentials: "Credentials | None" = None,
+        first_words_s: float = 8,
+        next_words_s: float = 5,
+        timeout_s: float = 15,
     ) -> None:
-        """`timeout_s` bounds a whole reply. Raises Unavailable without a key or the `google` extra."""
-        try:
-            import httpx2
-            from google import genai
-        except ImportError as missing:
-            raise Unavailable(f"Gemini needs the `google` extra: {missing.name} is not installed") from missing
-        if not api_key.strip():
-            raise Unavailable("Gemini needs an API key")
-        # A transport of our own, because with aiohttp the SDK waits 1 to 10 s and tries again behind our back.
-        connections = httpx2.Limits(max_keepalive_connections=100, keepalive_expiry=KEEP_CONNECTED_S)
-        transport = httpx2.AsyncHTTPTransport(limits=connections)
-        self._client = genai.Client(
-            enterprise=False,  # this and the address are said, lest the SDK look for them in the environment
-            api_key=api_key,
-            http_options=genai.types.HttpOptions(
-                base_url=base_url or GOOGLE,
-                timeout=round(timeout_s * 1000),
-                retry_options=genai.types.HttpRetryOptions(attempts=1),
-                async_client_args={"transport": transport},
-            ),
-        )
+        """For the first four and `credentials` see Gemini. `model` is for prompts that name none. The first of a reply
+        comes within `first_words_s`, what follows without longer gaps than `next_words_s`, all of it within
+        `timeout_s`, or it is Unavailable. Raises Unavailable as Gemini does."""
+        self._gemini = Gemini(api_key, project, location, base_url, credentials, timeout_s)
         self._model = model
-        self._timeout_s = timeout_s
+        self._first_words_s, self._next_words_s, self._timeout_s = first_words_s, next_words_s, timeout_s
 
     async def __aenter__(self) -> Self:
+        """Raises Unavailable if there are no credentials."""
+        await self._gemini.__aenter__()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.aio.aclose()
-        self._client.close()
+    async def __aexit__(self, *error: object) -> None:
+        await self._gemini.__aexit__(*error)
+
+    async def check(self, model: str = "") -> None:
+        """Asks about the model, at no cost. Raises Unavailable, saying what to do."""
+        await self._gemini.check(model or self._model)
 
     async def think(self, prompt: Prompt) -> AsyncIterator[Thought]:
         """Raises Unavailable, also after the first words. Cancelling it, or closing the iterator, closes the
@@ -85,38 +76,43 @@ class GeminiBrain:
             await asyncio.gather(reading, return_exceptions=True)
 
     async def _read(self, prompt: Prompt, thoughts: asyncio.Queue[Thought | None]) -> None:
+        model = prompt.model or self._model
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._ask(prompt, thoughts)
+            async with asyncio.timeout(self._timeout_s) as whole, asyncio.timeout(self._first_words_s) as limit:
+                await self._ask(prompt, model, thoughts, limit)
         except Unavailable:
             raise
         except TimeoutError:
-            raise Unavailable(f"Gemini took more than {self._timeout_s:g} s") from None
-        except Exception as error:
-            # The SDK raises its own errors, the transport's, and plain ones for what it can't parse. None of their
-            # texts is passed on: Google's have been seen to repeat the key.
-            raise Unavailable(_in_a_sentence(error)) from None
+            late = f"took more than {self._timeout_s:g} s" if whole.expired() else "fell silent"
+            raise Unavailable(f"Gemini {late}") from None
+        except Exception as error:  # the SDK's own, the transport's, and plain ones for what it can't parse
+            raise self._gemini.explain(error, model) from None
         finally:
             thoughts.put_nowait(None)
 
-    async def _ask(self, prompt: Prompt, thoughts: asyncio.Queue[Thought | None]) -> None:
-        model = prompt.model or self._model
+    async def _ask(
+        self, prompt: Prompt, model: str, thoughts: asyncio.Queue[Thought | None], limit: asyncio.Timeout
+    ) -> None:
+        loop = asyncio.get_running_loop()
         contents: Any = _contents(prompt.remarks, model)
         config: Any = _config(prompt, model)
-        stream = await self._client.aio.models.generate_content_stream(model=model, contents=contents, config=config)
-        answered, ending, usage = False, "none", Usage()
+        models = self._gemini.client.aio.models
+        stream = await models.generate_content_stream(model=model, contents=contents, config=config)
+        answered, ending, usage = False, "", Usage()
         # To the end whatever comes: leaving early would leave the socket open.
         async for chunk in stream:
+            limit.reschedule(loop.time() + self._next_words_s)
             for thought in _thoughts(chunk):
                 answered = answered or isinstance(thought, ToolRequest) or bool(thought.text.strip())
                 thoughts.put_nowait(thought)
             ending = _ending(chunk) or ending
             usage = _usage(chunk) or usage
-        if ending == "none":
+        if usage.prompt:
+            thoughts.put_nowait(usage)  # it is paid for, whatever it is worth
+        if not ending:
             raise Unavailable("Gemini's answer broke off")
         if not answered or ending not in ("STOP", "MAX_TOKENS"):
             raise Unavailable(f"Gemini gave no whole answer ({ending})")
-        thoughts.put_nowait(usage)
 
 
 # --- What Gemini is asked ------------------------------------------------------------------------------------------
@@ -127,7 +123,7 @@ def _config(prompt: Prompt, model: str) -> Json:
         "system_instruction": prompt.system or None,
         "temperature": prompt.temperature,
         "max_output_tokens": MOST_TOKENS,
-        "thinking_config": _thinking(model),
+        "thinking_config": thinking(model),
         "tools": [{"function_declarations": [_declaration(tool) for tool in prompt.tools]}] if prompt.tools else None,
         "automatic_function_calling": {"disable": True},
         "automatic_continuation": False,
@@ -138,25 +134,6 @@ def _declaration(tool: Tool) -> Json:
     # A function without parameters is one without a schema: an object without properties is refused.
     schema = tool.parameters if tool.parameters.get("properties") else None
     return {"name": tool.name, "description": tool.description, "parameters_json_schema": schema}
-
-
-def _generation(model: str) -> tuple[int, int]:
-    """`gemini-2.5-flash` → (2, 5). A name without a number ("gemini-flash-latest") means the newest."""
-    numbers = re.search(r"gemini-(\d+)(?:\.(\d+))?", model)
-    if numbers:
-        return int(numbers[1]), int(numbers[2] or 0)
-    return (99, 0) if "gemini" in model else (0, 0)
-
-
-def _thinking(model: str) -> Json | None:
-    """As little as the model can: the caller is waiting. The large models can't do without; what the other
-    generation understands is an error."""
-    large = "pro" in model
-    if _generation(model) >= (3, 0):
-        return {"thinking_level": "LOW" if large else "MINIMAL"}
-    if _generation(model) >= (2, 5):
-        return {"thinking_budget": 128 if large else 0}
-    return None
 
 
 def _contents(remarks: Sequence[Remark], model: str) -> list[Json]:
@@ -190,7 +167,7 @@ def _add_call(turns: list[Json], call: ToolCall, opaque: str, result: ToolResult
 
     Of calls that the newer models make at once only the first is signed, and it must stay the first of its turn:
     an unsigned one behind a response joins the turn before."""
-    signs = _generation(model) >= (3, 0)
+    signs = generation(model) >= (3, 0)
     request: Json = {"function_call": {"id": call.id, "name": call.tool, "args": call.arguments}}
     response = {"output": result.output} if result.error is None else {"error": result.error}
     answer: Json = {"function_response": {"id": call.id, "name": call.tool, "response": response}}
@@ -240,16 +217,3 @@ def _usage(chunk: "types.GenerateContentResponse") -> Usage | None:
         reply=(spent.candidates_token_count or 0) + (spent.thoughts_token_count or 0),
         cached=spent.cached_content_token_count or 0,
     )
-
-
-def _in_a_sentence(error: Exception) -> str:
-    from google.genai.errors import APIError
-
-    match error:
-        case APIError(details={"error": {"details": [*details]}}):
-            reasons = [detail.get("reason", "") for detail in details if isinstance(detail, dict)]
-            return f"Gemini refused: {error.code} {' '.join(filter(None, reasons)) or error.status}"
-        case APIError():
-            return f"Gemini refused: {error.code} {error.status}"
-        case _:
-            return f"Gemini could not be reached or understood ({type(error).__name__})"
