@@ -7,6 +7,17 @@ from domain.ports import Unavailable
 if TYPE_CHECKING:  # at run time only if a Google service is chosen: importing it takes a while
     from google.api_core.exceptions import GoogleAPICallError
 
+ROLES = {
+    "aiplatform.googleapis.com": "`roles/aiplatform.user`",
+    "cloudtasks.googleapis.com": "`roles/cloudtasks.enqueuer` and `roles/cloudtasks.viewer`",
+    "firestore.googleapis.com": "`roles/datastore.user`",
+    "pubsub.googleapis.com": "`roles/pubsub.publisher`, `roles/pubsub.subscriber` and `roles/pubsub.viewer`",
+    "secretmanager.googleapis.com": "`roles/secretmanager.secretAccessor`",
+    "speech.googleapis.com": "`roles/speech.client`",
+    "texttospeech.googleapis.com": "`roles/serviceusage.serviceUsageConsumer`",
+}
+"""By API: what its callers need."""
+
 
 def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable:
     """Safe to log: of Google's own message, which may repeat what it was sent, nothing is passed on but its codes.
@@ -17,13 +28,20 @@ def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable
             why = f"is not enabled in the Google Cloud project: run `gcloud services enable {host}`"
         case _ if reason == "BILLING_DISABLED":
             why = "needs billing: enable it for the Google Cloud project"
+        case _ if reason == "CONSUMER_INVALID":
+            why = "knows no such Google Cloud project: correct GOOGLE_CLOUD_PROJECT"
+        case _ if reason == "USER_PROJECT_DENIED":
+            why = "refused to use the project: give the service account `roles/serviceusage.serviceUsageConsumer`"
+        case "PERMISSION_DENIED" if "iam.serviceAccounts.actAs" in message:
+            why = "may not use the tasks' service account: give ours the role `roles/iam.serviceAccountUser` on it"
         # A token that could not be had is reported as if the service were unavailable.
         case "UNAVAILABLE" if "from plugin failed" in message:
             why = "was not asked, for no token could be had: check the service account and its key"
         case "UNAUTHENTICATED":
             why = "did not accept the credentials: check the service account and its key"
         case "PERMISSION_DENIED":
-            why = f"refused permission{_brackets(reason)}: give the service account the role that docs/google.md names"
+            role = ROLES.get(host, "that docs/google.md names")
+            why = f"refused permission{_brackets(reason)}: give the service account the role {role}"
         case "RESOURCE_EXHAUSTED":
             limit = (error.metadata or {}).get("quota_limit", "")
             why = f"has no quota left{_brackets(limit)}: ask for more under IAM & Admin, Quotas"
@@ -31,6 +49,8 @@ def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable
             why = "could not be reached"
         case "DEADLINE_EXCEEDED":
             why = "took too long"
+        case "NOT_FOUND":
+            why = "failed (NOT_FOUND): correct GOOGLE_CLOUD_PROJECT or the name that is set for this service"
         case code:
             why = f"failed ({' '.join(filter(None, (code, reason)))})"
     return Unavailable(f"{service} {why}")

@@ -21,6 +21,7 @@ OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.enable_retries", 0),
+    ("grpc.max_receive_message_length", -1),  # what Google sends in one piece is never too much for us
 ]
 
 Stub = TypeVar("Stub")
@@ -51,7 +52,7 @@ class GrpcChannels(Generic[Stub]):
     async def __aenter__(self) -> Self:
         """Raises Unavailable if there are no credentials."""
         if not self._insecure and self._credentials is None:
-            self._credentials = await asyncio.to_thread(_default_credentials)
+            self._credentials = await asyncio.to_thread(default_credentials)
         self._connect().channel.get_state(try_to_connect=True)  # the first caller doesn't wait for the handshake
         return self
 
@@ -96,7 +97,8 @@ class _Channel(Generic[Stub]):
         self.streams = 0
 
 
-def _default_credentials() -> "Credentials":
+def default_credentials() -> "Credentials":
+    """The environment's, see Google's Application Default Credentials. Blocks. Raises Unavailable."""
     import google.auth
     from google.auth.exceptions import GoogleAuthError
 
@@ -104,7 +106,7 @@ def _default_credentials() -> "Credentials":
         credentials, _ = google.auth.default(scopes=(SCOPE,))
     except GoogleAuthError as problem:
         raise Unavailable(
-            "there are no Google credentials: run `gcloud auth application-default login`, or give the service "
-            "a service account"
+            "there are no Google credentials: run `gcloud auth application-default login`, give the service a service "
+            "account, or correct GOOGLE_APPLICATION_CREDENTIALS"
         ) from problem
     return credentials

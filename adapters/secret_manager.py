@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from adapters.google_refusal import explain
+from adapters.grpc_channels import default_credentials
 from domain.ports import Unavailable
 
 if TYPE_CHECKING:  # at run time only if a setting is a secret of Google's: importing it takes a second
@@ -53,23 +54,17 @@ def _name(setting: str, value: str) -> str:
 
 
 def _channel(endpoint: str, credentials: "Credentials | None", insecure: bool) -> Any:
-    import google.auth
-    import grpc  # type: ignore[import-untyped]
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
-        SecretManagerServiceGrpcTransport,
-    )
+    try:
+        import grpc  # type: ignore[import-untyped]
+        from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
+            SecretManagerServiceGrpcTransport,
+        )
+    except ImportError as missing:
+        raise Unavailable(f"{SERVICE} needs the `google` extra: {missing.name} is not installed") from missing
 
     if insecure:
         return grpc.insecure_channel(endpoint)
-    if credentials is None:
-        try:
-            credentials, _ = google.auth.default()
-        except GoogleAuthError:
-            raise Unavailable(
-                "there are no Google credentials: run `gcloud auth application-default login`, or give the service "
-                "a service account"
-            ) from None
+    credentials = credentials or default_credentials()
     return SecretManagerServiceGrpcTransport.create_channel(endpoint, credentials=credentials)
 
 

@@ -3,20 +3,24 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from adapters import secret_manager
 from adapters.builtin_tools import BuiltinTools
 from adapters.clock import SystemClock
 from adapters.twilio_line import TwilioStreams
 from adapters.twilio_telephony import TwilioTelephony
 from adapters.webrtc_vad import WebrtcDetector
-from domain.ports import Brain, Ports, Speech, Voice
+from domain.ports import Brain, Bus, Clock, Documents, Ports, Queue, Speech, Unavailable, Voice
 from schemas.settings import Paced, Settings
+
+T = TypeVar("T")
 
 
 class BadSettings(Exception):
@@ -31,30 +35,67 @@ VARIABLES = {
     "twilio_auth_token": "TWILIO_AUTH_TOKEN",
     "ticket_secret": "OFFHOOK_TICKET_SECRET",
     "owner_key": "OFFHOOK_OWNER_KEY",
+    "google_project": "GOOGLE_CLOUD_PROJECT",
     "gemini_api_key": "GEMINI_API_KEY",
+    "vertex": "GOOGLE_GENAI_USE_VERTEXAI",
+    "gemini_location": "GOOGLE_CLOUD_LOCATION",
+    "gemini_endpoint": "OFFHOOK_GEMINI_ENDPOINT",
     "speech": "OFFHOOK_SPEECH",
+    "speech_location": "OFFHOOK_SPEECH_LOCATION",
+    "speech_model": "OFFHOOK_SPEECH_MODEL",
+    "speech_endpoint": "OFFHOOK_SPEECH_ENDPOINT",
     "voice": "OFFHOOK_VOICE",
+    "voice_endpoint": "OFFHOOK_VOICE_ENDPOINT",
     "brain": "OFFHOOK_BRAIN",
     "paced": "OFFHOOK_PACED",
     "documents": "OFFHOOK_DOCUMENTS",
+    "firestore_database": "OFFHOOK_FIRESTORE_DATABASE",
+    "firestore_emulator": "FIRESTORE_EMULATOR_HOST",
     "bus": "OFFHOOK_BUS",
+    "pubsub_emulator": "PUBSUB_EMULATOR_HOST",
     "queue": "OFFHOOK_QUEUE",
+    "queue_endpoint": "OFFHOOK_QUEUE_ENDPOINT",
+    "tasks_queue": "OFFHOOK_TASKS_QUEUE",
+    "tasks_account": "OFFHOOK_TASKS_ACCOUNT",
+    "tasks_url": "TASKS_URL",
+    "certificates_url": "OFFHOOK_CERTIFICATES_URL",
     "most_calls": "OFFHOOK_MOST_CALLS",
     "speech_workers": "OFFHOOK_SPEECH_WORKERS",
 }
 """By setting: the environment variable that gives it."""
 
+PRODUCTION = {
+    "documents": "firestore",
+    "bus": "pubsub",
+    "queue": "cloud_tasks",
+    "speech": "google",
+    "voice": "google",
+    "brain": "gemini",
+}
+"""What production uses unless told otherwise."""
 
-def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """The deployment's settings. Secrets that are unset are made once and kept in the home. Raises BadSettings."""
+Reveal = Callable[[Mapping[str, str]], Mapping[str, str]]
+
+
+def read_settings(environment: Mapping[str, str] = os.environ, reveal: Reveal = secret_manager.reveal) -> Settings:
+    """The deployment's settings. Secrets that are unset are made once and kept in the home, except in production;
+    `reveal` puts those of Secret Manager in the place of their names. Raises BadSettings."""
     home = Path(environment.get("OFFHOOK_HOME") or Path.home() / ".offhook").expanduser().absolute()
-    given: dict[str, Any] = {field: environment[name] for field, name in VARIABLES.items() if environment.get(name)}
+    try:
+        values = reveal({name: environment[name] for name in VARIABLES.values() if environment.get(name)})
+    except (ValueError, Unavailable) as problem:
+        raise BadSettings(str(problem)) from None
+    given: dict[str, Any] = {field: values[name] for field, name in VARIABLES.items() if values.get(name)}
     stage = environment.get("OFFHOOK_ENVIRONMENT") or "development"
     if stage not in ("development", "production"):
         raise BadSettings(f"OFFHOOK_ENVIRONMENT is {stage!r}; it is development or production")
     production = stage == "production"
+    if production:
+        given = PRODUCTION | given
     if "gemini_api_key" in given:
         given.setdefault("brain", "gemini")
+    elif "google_project" in given:
+        given.setdefault("vertex", True)
     try:
         if "paced" in given:
             given["paced"] = _paced(given["paced"])
@@ -78,6 +119,8 @@ def _paced(text: str) -> Paced:
 def _explain(error: Any) -> str:
     field = str(error["loc"][0]) if error["loc"] else ""
     name = VARIABLES.get(field, field)
+    if error["type"] == "missing":
+        return f"production needs {name}: set it to a long random text, or to a secret's name (sm://projects/…)"
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{name}: {message}" if name else message
 
@@ -93,19 +136,46 @@ def _kept(path: Path) -> str:
     return path.read_text().strip()
 
 
+ADAPTERS = ("documents", "bus", "queue", "speech", "voice", "brain")
+"""The ports whose adapter is a setting."""
+
+PACKAGES = {
+    ("documents", "firestore"): ("google.cloud.firestore_v1", "google"),
+    ("bus", "pubsub"): ("google.pubsub_v1", "google"),
+    ("queue", "cloud_tasks"): ("google.cloud.tasks_v2", "google"),
+    ("speech", "google"): ("google.cloud.speech_v2", "google"),
+    ("speech", "gemini"): ("google.genai", "google"),
+    ("speech", "pocketsphinx"): ("pocketsphinx", "embedded"),
+    ("voice", "google"): ("google.cloud.texttospeech", "google"),
+    ("voice", "espeak"): ("espeakng_loader", "embedded"),
+    ("brain", "gemini"): ("google.genai", "google"),
+}
+"""By port and adapter: the package that it needs, and the extra of ours that brings it."""
+
+
+def missing_extra(settings: Settings, port: str) -> str:
+    """Which of our extras must be installed for the port's adapter; empty for none. Imports nothing."""
+    package, extra = PACKAGES.get((port, getattr(settings, port)), ("", ""))
+    try:
+        return "" if not package or find_spec(package) else extra
+    except ModuleNotFoundError:
+        return extra
+
+
 @asynccontextmanager
 async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
-    """Every adapter that the settings choose; leaving lets them finish what they hold."""
+    """Every adapter that the settings choose; leaving lets them finish what they hold. Raises BadSettings for one
+    whose packages aren't installed, Unavailable."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
-        database = _database(settings)
-        from adapters.sqlite_bus import SqliteBus
-        from adapters.sqlite_documents import SqliteDocuments
-        from adapters.sqlite_queue import SqliteQueue
-
-        documents = await stack.enter_async_context(SqliteDocuments(database / "documents.db"))
-        bus = await stack.enter_async_context(SqliteBus(database / "bus.db", clock))
-        queue = await stack.enter_async_context(SqliteQueue(database / "queue.db", clock))
+        _refuse_missing_extras(settings, ADAPTERS)
+        # What delivers events and tasks is opened last and so left first: who takes them needs all the others.
+        documents = await _enter(stack, _documents(settings, clock))
+        speech = await _enter(stack, _speech(settings))
+        brain = await _enter(stack, _brain(settings))
+        voice = await _enter(stack, _voice(settings))
+        bus = await _enter(stack, _bus(settings, clock))
+        queue = await _enter(stack, _queue(settings, clock))
         yield Ports(
             settings=settings,
             clock=clock,
@@ -114,60 +184,161 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             queue=queue,
             telephony=TwilioTelephony(settings.twilio_auth_token),
             streams=TwilioStreams(settings.twilio_account_sid),
-            speech=await _speech(settings, stack),
-            brain=await _brain(settings, stack),
-            voice=await _voice(settings, stack),
+            speech=speech,
+            brain=brain,
+            voice=voice,
             tools=BuiltinTools(documents, clock),
             detector=WebrtcDetector,
             adapters={port: getattr(settings, port) for port in ADAPTERS},
         )
 
 
-ADAPTERS = ("documents", "bus", "queue", "speech", "voice", "brain")
-"""The ports whose adapter is a setting."""
+@asynccontextmanager
+async def open_port(settings: Settings, port: str) -> AsyncIterator[Any]:
+    """The adapter of one of ADAPTERS alone. Raises as `open_ports` does."""
+    clock = SystemClock()
+    make: Mapping[str, Callable[[], Any]] = {
+        "documents": lambda: _documents(settings, clock),
+        "bus": lambda: _bus(settings, clock),
+        "queue": lambda: _queue(settings, clock),
+        "speech": lambda: _speech(settings),
+        "voice": lambda: _voice(settings),
+        "brain": lambda: _brain(settings),
+    }
+    _refuse_missing_extras(settings, [port])
+    async with AsyncExitStack() as stack:
+        yield await _enter(stack, make[port]())
 
 
-def _database(settings: Settings) -> Path:
-    path = Path(settings.home)
-    path.mkdir(parents=True, exist_ok=True)
-    path.chmod(0o700)  # callers' numbers and words are in it
-    return path
+def _refuse_missing_extras(settings: Settings, ports: Sequence[str]) -> None:
+    for port in ports:
+        if extra := missing_extra(settings, port):
+            chosen = f"OFFHOOK_{port.upper()}={getattr(settings, port)}"
+            raise BadSettings(f"{chosen} needs the `{extra}` extra: pip install 'offhook[{extra}]'")
 
 
-async def _speech(settings: Settings, stack: AsyncExitStack) -> Speech:
-    if settings.speech == "paced":
-        from adapters.paced_speech import PacedSpeech
-
-        return PacedSpeech(settings.paced.caller_words)
-    from adapters.pocketsphinx_speech import PocketsphinxSpeech
-
-    return await stack.enter_async_context(PocketsphinxSpeech(settings.speech_workers))
+async def _enter(stack: AsyncExitStack, adapter: T) -> T:
+    if isinstance(adapter, AbstractAsyncContextManager):
+        await stack.enter_async_context(adapter)
+    return adapter
 
 
-async def _brain(settings: Settings, stack: AsyncExitStack) -> Brain:
+def _documents(settings: Settings, clock: Clock) -> Documents:
+    match settings.documents:
+        case "firestore":
+            from adapters.firestore_documents import FirestoreDocuments
+
+            server = _emulator(settings.firestore_emulator)
+            return FirestoreDocuments(settings.google_project, settings.firestore_database, **server)
+        case "sqlite":
+            from adapters.sqlite_documents import SqliteDocuments
+
+            return SqliteDocuments(_home(settings) / "documents.db", clock)
+
+
+def _bus(settings: Settings, clock: Clock) -> Bus:
+    match settings.bus:
+        case "pubsub":
+            from adapters.pubsub_bus import PubsubBus
+
+            return PubsubBus(settings.google_project, **_emulator(settings.pubsub_emulator))
+        case "sqlite":
+            from adapters.sqlite_bus import SqliteBus
+
+            return SqliteBus(_home(settings) / "bus.db", clock)
+
+
+def _queue(settings: Settings, clock: Clock) -> Queue:
+    match settings.queue:
+        case "cloud_tasks":
+            from adapters.cloud_tasks_queue import CloudTasksQueue, GoogleTokens
+
+            return CloudTasksQueue(
+                settings.tasks_queue,
+                settings.tasks_url or settings.public_urls[0],
+                settings.tasks_account,
+                clock,
+                verify=GoogleTokens(clock, settings.certificates_url).verify if settings.certificates_url else None,
+                **_server(settings.queue_endpoint),
+            )
+        case "sqlite":
+            from adapters.sqlite_queue import SqliteQueue
+
+            return SqliteQueue(_home(settings) / "queue.db", clock)
+
+
+def _speech(settings: Settings) -> Speech:
+    match settings.speech:
+        case "google":
+            from adapters.google_speech import GoogleSpeech
+
+            return GoogleSpeech(
+                settings.google_project,
+                settings.speech_location,
+                settings.speech_model,
+                **_server(settings.speech_endpoint),
+            )
+        case "paced":
+            from adapters.paced_speech import PacedSpeech
+
+            return PacedSpeech(settings.paced.caller_words)
+        case "pocketsphinx":
+            from adapters.pocketsphinx_speech import PocketsphinxSpeech
+
+            return PocketsphinxSpeech(settings.speech_workers)
+
+
+def _brain(settings: Settings) -> Brain:
     match settings.brain:
+        case "gemini":
+            from adapters.gemini_brain import GeminiBrain
+
+            return GeminiBrain(settings.gemini_api_key)
         case "paced":
             from adapters.paced_brain import PacedBrain
 
             return PacedBrain(settings.paced.first_word_ms, settings.paced.word_ms, settings.paced.reply_words)
-        case "gemini":
-            from adapters.gemini_brain import GeminiBrain
-
-            return await stack.enter_async_context(GeminiBrain(settings.gemini_api_key))
         case "offline":
             from adapters.offline_brain import OfflineBrain
 
             return OfflineBrain()
 
 
-async def _voice(settings: Settings, stack: AsyncExitStack) -> Voice:
-    if settings.voice == "paced":
-        from adapters.paced_voice import PacedVoice
+def _voice(settings: Settings) -> Voice:
+    match settings.voice:
+        case "google":
+            from adapters.google_voice import GoogleVoice
 
-        return PacedVoice(settings.paced.first_audio_ms, settings.paced.spoken_word_ms)
-    from adapters.espeak_voice import EspeakVoice
+            return GoogleVoice(**_server(settings.voice_endpoint))
+        case "paced":
+            from adapters.paced_voice import PacedVoice
 
-    return EspeakVoice()
+            return PacedVoice(settings.paced.first_audio_ms, settings.paced.spoken_word_ms)
+        case "espeak":
+            from adapters.espeak_voice import EspeakVoice
+
+            return EspeakVoice()
+
+
+def _emulator(address: str) -> dict[str, Any]:
+    """As the adapters take it."""
+    return {"endpoint": address, "insecure": True} if address else {}
+
+
+def _server(endpoint: str) -> dict[str, Any]:
+    """The same of an endpoint setting: with a scheme, which says whether to encrypt."""
+    scheme, _, address = endpoint.partition("://")
+    if not address:
+        return {}
+    insecure = scheme == "http"
+    return {"endpoint": address if insecure or ":" in address else f"{address}:443", "insecure": insecure}
+
+
+def _home(settings: Settings) -> Path:
+    path = Path(settings.home)
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o700)  # callers' numbers and words are in it
+    return path
 
 
 _for_good = AsyncExitStack()

@@ -6,11 +6,14 @@ import functions_framework.aio as framework
 from starlette.requests import Request
 
 from adapters.wiring import shared_ports
+from functions import tasks as posted
 from functions import webhooks
 from functions.admin.app import app as admin
+from functions.workers import doing_tasks
 
 _webhooks = webhooks.app(shared_ports)
 _admin = admin(shared_ports)
+_tasks = posted.app(doing_tasks(shared_ports))
 
 
 @framework.http
@@ -23,3 +26,9 @@ async def twilio(request: Request) -> Any:
 async def admin_api(request: Request) -> Any:
     """`/api/v1/…`"""
     return _admin
+
+
+@framework.http
+async def tasks(request: Request) -> Any:
+    """`/tasks/…`"""
+    return _tasks

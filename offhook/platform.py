@@ -11,11 +11,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.wiring import open_ports
-from domain.ports import Event, Ports, Task
+from domain.ports import Ports
 from domain.reading import warm_up
-from functions import webhooks
+from functions import tasks, webhooks
 from functions.admin.app import app as admin
-from functions.analyse import analyse
+from functions.workers import do_tasks, take_events
 from media_service.app import MediaService
 from offhook.seed import seed
 from schemas.settings import Settings
@@ -33,20 +33,22 @@ def platform(settings: Settings, ready: Callable[[], None] = lambda: None) -> St
         async with open_ports(settings) as ports:
             warm_up()
             await seed(ports)
-            listen(ports)
+            do_tasks(ports)
+            take_events(ports)
             opened.append(ports)
             ready()
             async with media.ready():
                 yield
 
     media = MediaService(get_ports)
-    hooks, admin_api = webhooks.app(get_ports), admin(get_ports)
+    hooks, admin_api, posted = webhooks.app(get_ports), admin(get_ports), tasks.app(get_ports)
     return Starlette(
         routes=[
             Route("/", page),
             *media.routes,
             Route("/twilio/{rest:path}", _Answering(hooks)),
             Route("/api/{rest:path}", _Answering(admin_api)),
+            Route("/tasks/{rest:path}", _Answering(posted)),
         ],
         lifespan=lifespan,
     )
@@ -61,19 +63,6 @@ class _Answering:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = {key: value for key, value in scope.items() if key not in ("router", "endpoint", "path_params")}
         await self._app(scope, receive, send)
-
-
-def listen(ports: Ports) -> None:
-    """Connects what happens to what follows from it; in the cloud, triggers do."""
-
-    async def on_ended(event: Event) -> None:
-        await analyse(ports, event)
-
-    async def on_left_alone(task: Task) -> None:
-        await webhooks.left_alone(ports, task)
-
-    ports.bus.subscribe("conversation.ended", "analyse", on_ended)
-    ports.queue.serve("left_alone", on_left_alone)
 
 
 async def page(request: Request) -> Response:

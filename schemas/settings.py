@@ -1,5 +1,7 @@
 """How a deployment is set up: read from the environment once, by `adapters.wiring`."""
 
+import re
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -52,22 +54,57 @@ class Settings(Model):
     """OFFHOOK_TICKET_SECRET: signs the media streams' tickets; made and kept in the home if unset."""
     owner_key: str = Field(repr=False)
     """OFFHOOK_OWNER_KEY: the local owner's API key; made and kept in the home if unset."""
+    google_project: str = ""
+    """GOOGLE_CLOUD_PROJECT: the project whose services are used."""
     gemini_api_key: str = Field(default="", repr=False)
     """GEMINI_API_KEY."""
-    speech: Literal["pocketsphinx", "paced"] = "pocketsphinx"
-    """OFFHOOK_SPEECH."""
-    voice: Literal["espeak", "paced"] = "espeak"
-    """OFFHOOK_VOICE."""
+    vertex: bool = False
+    """GOOGLE_GENAI_USE_VERTEXAI: Gemini by the project's Vertex AI rather than by an API key; so by default when there
+    is a project and no key."""
+    gemini_location: str = "global"
+    """GOOGLE_CLOUD_LOCATION: where Vertex AI runs Gemini."""
+    gemini_endpoint: str = ""
+    """OFFHOOK_GEMINI_ENDPOINT. This and the other endpoints: `https://host[:port]`, or `http://host:port` for a local
+    server without encryption; empty for Google's own."""
+    speech: Literal["pocketsphinx", "google", "gemini", "paced"] = "pocketsphinx"
+    """OFFHOOK_SPEECH. In production `google` by default."""
+    speech_location: str = "global"
+    """OFFHOOK_SPEECH_LOCATION: where Speech-to-Text runs."""
+    speech_model: str = "telephony"
+    """OFFHOOK_SPEECH_MODEL: Speech-to-Text's."""
+    speech_endpoint: str = ""
+    """OFFHOOK_SPEECH_ENDPOINT."""
+    voice: Literal["espeak", "google", "paced"] = "espeak"
+    """OFFHOOK_VOICE. In production `google` by default."""
+    voice_endpoint: str = ""
+    """OFFHOOK_VOICE_ENDPOINT."""
     brain: Literal["offline", "gemini", "paced"] = "offline"
-    """OFFHOOK_BRAIN; gemini by default when GEMINI_API_KEY is set."""
+    """OFFHOOK_BRAIN; gemini by default in production, and when GEMINI_API_KEY is set."""
     paced: Paced = Paced()
     """OFFHOOK_PACED: as JSON, such as {"first_word_ms": 500}."""
-    documents: Literal["sqlite"] = "sqlite"
-    """OFFHOOK_DOCUMENTS."""
-    bus: Literal["sqlite"] = "sqlite"
-    """OFFHOOK_BUS."""
-    queue: Literal["sqlite"] = "sqlite"
-    """OFFHOOK_QUEUE."""
+    documents: Literal["sqlite", "firestore"] = "sqlite"
+    """OFFHOOK_DOCUMENTS. In production `firestore` by default."""
+    firestore_database: str = "(default)"
+    """OFFHOOK_FIRESTORE_DATABASE."""
+    firestore_emulator: str = ""
+    """FIRESTORE_EMULATOR_HOST: host:port."""
+    bus: Literal["sqlite", "pubsub"] = "sqlite"
+    """OFFHOOK_BUS. In production `pubsub` by default."""
+    pubsub_emulator: str = ""
+    """PUBSUB_EMULATOR_HOST: host:port."""
+    queue: Literal["sqlite", "cloud_tasks"] = "sqlite"
+    """OFFHOOK_QUEUE. In production `cloud_tasks` by default."""
+    queue_endpoint: str = ""
+    """OFFHOOK_QUEUE_ENDPOINT."""
+    tasks_queue: str = ""
+    """OFFHOOK_TASKS_QUEUE: projects/…/locations/…/queues/…"""
+    tasks_account: str = ""
+    """OFFHOOK_TASKS_ACCOUNT: the service account that Cloud Tasks' requests are made by."""
+    tasks_url: str = ""
+    """TASKS_URL: where Cloud Tasks reaches the function `tasks`; PUBLIC_URL by default."""
+    certificates_url: str = ""
+    """OFFHOOK_CERTIFICATES_URL: those that the tokens of Cloud Tasks' requests are checked against, if not Google's:
+    for a local server."""
     most_calls: int = Field(default=1000, ge=0)
     """OFFHOOK_MOST_CALLS: no media service takes more calls at once, however light they are; one that runs late takes
     fewer."""
@@ -76,16 +113,89 @@ class Settings(Model):
 
     @model_validator(mode="after")
     def _holds_together(self) -> "Settings":
-        if self.production and self.twilio_auth_token == DEVELOPMENT_AUTH_TOKEN:
-            raise ValueError("production needs the real TWILIO_AUTH_TOKEN, not the development value")
-        if self.production and not self.public_url.startswith("https://"):
-            raise ValueError("production needs PUBLIC_URL, an https:// address")
-        for name, url in (("PUBLIC_URL", self.public_url), ("MEDIA_URL", self.media_url)):
-            if url and not url.startswith(("http://", "https://", "ws://", "wss://")):
-                raise ValueError(f"{name} is {url!r}, which is not an http:// or https:// address")
-        if self.brain == "gemini" and not self.gemini_api_key:
-            raise ValueError("OFFHOOK_BRAIN=gemini needs GEMINI_API_KEY")
+        if problems := [*self._problems(), *(self._problems_of_production() if self.production else ())]:
+            raise ValueError("; ".join(problems))
         return self
+
+    def _problems(self) -> Iterator[str]:
+        urls = {"PUBLIC_URL": self.public_url, "MEDIA_URL": self.media_url, "TASKS_URL": self.tasks_url}
+        for name, url in urls.items():
+            if url and not url.startswith(("http://", "https://", "ws://", "wss://")):
+                yield f"{name} is {url!r}, which is not an http:// or https:// address"
+        for name, endpoint in self._endpoints.items():
+            if endpoint and not re.fullmatch(r"http://[^/\s]+:\d+|https://[^/\s]+", endpoint):
+                yield f"{name} is {endpoint!r}; make it https://host, or http://host:port for a local server"
+        for name, emulator in self._emulators.items():
+            if emulator and not re.fullmatch(r"[^/\s]+:\d+", emulator):
+                yield f"{name} is {emulator!r}; make it the emulator's host:port"
+        keyless = not self.vertex and not self.gemini_api_key
+        if "gemini" in (self.brain, self.speech) and keyless and (self.google_project or not self.production):
+            which = "OFFHOOK_BRAIN" if self.brain == "gemini" else "OFFHOOK_SPEECH"
+            yield f"{which}=gemini needs GEMINI_API_KEY, or GOOGLE_CLOUD_PROJECT to use Vertex AI"
+        if not self.google_project and (who := self._who_needs_the_project()):
+            yield f"{who} needs GOOGLE_CLOUD_PROJECT: set it to the project's id"
+        if self.queue == "cloud_tasks":
+            if not re.fullmatch(r"projects/[^/]+/locations/[^/]+/queues/[^/]+", self.tasks_queue):
+                yield (
+                    "OFFHOOK_QUEUE=cloud_tasks needs OFFHOOK_TASKS_QUEUE: set it to the queue's name, "
+                    "projects/PROJECT/locations/LOCATION/queues/QUEUE"
+                )
+            if "@" not in self.tasks_account:
+                yield (
+                    "OFFHOOK_QUEUE=cloud_tasks needs OFFHOOK_TASKS_ACCOUNT: set it to the e-mail address of the "
+                    "service account that its requests are made by"
+                )
+
+    def _who_needs_the_project(self) -> str:
+        """Empty for nobody."""
+        if self.production:
+            return "production"
+        for port, google in (("documents", "firestore"), ("bus", "pubsub"), ("speech", "google")):
+            if getattr(self, port) == google:
+                return f"OFFHOOK_{port.upper()}={google}"
+        return "GOOGLE_GENAI_USE_VERTEXAI" if self.vertex else ""
+
+    def _problems_of_production(self) -> Iterator[str]:
+        if self.twilio_auth_token == DEVELOPMENT_AUTH_TOKEN:
+            yield "production needs the real TWILIO_AUTH_TOKEN, not the development value"
+        if self.twilio_account_sid == DEVELOPMENT_ACCOUNT_SID:
+            yield "production needs the real TWILIO_ACCOUNT_SID, not the development value"
+        if not self.public_url.startswith("https://"):
+            yield "production needs PUBLIC_URL, an https:// address"
+        if self.tasks_url and not self.tasks_url.startswith("https://"):
+            yield "production needs TASKS_URL to be an https:// address"
+        for name, emulator in self._emulators.items():
+            if emulator:
+                yield f"production keeps nothing in an emulator: unset {name}"
+        for name, endpoint in self._endpoints.items():
+            if endpoint.startswith("http://"):
+                yield f"production speaks to no server without encryption: unset {name}, or make it an https:// address"
+        if self.certificates_url:
+            yield "production trusts nobody's tokens but Google's: unset OFFHOOK_CERTIFICATES_URL"
+        for port, instead in (("documents", "firestore"), ("bus", "pubsub"), ("queue", "cloud_tasks")):
+            if getattr(self, port) == "sqlite":
+                yield (
+                    f"production can't share SQLite files between its services: set OFFHOOK_{port.upper()} to {instead}"
+                )
+        for port in ("speech", "brain", "voice"):
+            if getattr(self, port) == "paced":
+                yield f"production answers no callers with a stand-in: set OFFHOOK_{port.upper()} to another than paced"
+
+    @property
+    def _endpoints(self) -> dict[str, str]:
+        return {
+            "OFFHOOK_GEMINI_ENDPOINT": self.gemini_endpoint,
+            "OFFHOOK_SPEECH_ENDPOINT": self.speech_endpoint,
+            "OFFHOOK_VOICE_ENDPOINT": self.voice_endpoint,
+            "OFFHOOK_QUEUE_ENDPOINT": self.queue_endpoint,
+        }
+
+    @property
+    def _emulators(self) -> dict[str, str]:
+        return {
+            "FIRESTORE_EMULATOR_HOST": self.firestore_emulator,
+            "PUBSUB_EMULATOR_HOST": self.pubsub_emulator,
+        }
 
     @property
     def public_urls(self) -> tuple[str, ...]:

@@ -1,12 +1,17 @@
 """Settings from the environment."""
 
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.wiring import BadSettings, read_settings
-from offhook.doctor import examine
+from domain.ports import Unavailable
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def settings(home: Path, **environment: str) -> Any:
@@ -61,12 +66,18 @@ def test_the_media_address_follows_the_public_one(tmp_path: Path) -> None:
         ({"PORT": "eighty"}, "PORT"),
         ({"OFFHOOK_SPEECH": "psychic"}, "OFFHOOK_SPEECH"),
         ({"OFFHOOK_BRAIN": "gemini"}, "GEMINI_API_KEY"),
+        ({"OFFHOOK_BRAIN": "gemini", "GOOGLE_GENAI_USE_VERTEXAI": "true"}, "GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_DOCUMENTS": "firestore"}, "OFFHOOK_DOCUMENTS=firestore needs GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_BUS": "pubsub"}, "OFFHOOK_BUS=pubsub needs GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_SPEECH": "google"}, "OFFHOOK_SPEECH=google needs GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_QUEUE": "cloud_tasks"}, "OFFHOOK_TASKS_QUEUE"),
+        ({"FIRESTORE_EMULATOR_HOST": "here"}, "FIRESTORE_EMULATOR_HOST"),
+        ({"OFFHOOK_VOICE_ENDPOINT": "127.0.0.1:9"}, "OFFHOOK_VOICE_ENDPOINT"),
         ({"OFFHOOK_ENVIRONMENT": "prodution"}, "OFFHOOK_ENVIRONMENT"),
         ({"PORT": "99999"}, "PORT"),
         ({"OFFHOOK_PACED": "{bad"}, "OFFHOOK_PACED"),
         ({"PUBLIC_URL": "phone.example.com"}, "PUBLIC_URL"),
         ({"OFFHOOK_ENVIRONMENT": "production"}, "OFFHOOK_TICKET_SECRET"),
-        ({**{"OFFHOOK_ENVIRONMENT": "production", "OFFHOOK_TICKET_SECRET": "t" * 32, "OFFHOOK_OWNER_KEY": "o"}}, "TWILIO_AUTH_TOKEN"),
         ({"OFFHOOK_HOME": "/dev/null/x"}, "OFFHOOK_HOME"),
     ],
 )  # fmt: skip
@@ -75,23 +86,120 @@ def test_what_is_wrong_is_named(tmp_path: Path, environment: dict[str, str], say
         settings(tmp_path, **environment)
 
 
-def test_production_needs_an_https_address(tmp_path: Path) -> None:
-    production = {
-        "OFFHOOK_ENVIRONMENT": "production",
-        "OFFHOOK_TICKET_SECRET": "t" * 32,
-        "OFFHOOK_OWNER_KEY": "o",
-        "TWILIO_AUTH_TOKEN": "real",
-    }
-    with pytest.raises(BadSettings, match="PUBLIC_URL"):
-        settings(tmp_path, **production, PUBLIC_URL="http://phone.example.com")
-    assert settings(tmp_path, **production, PUBLIC_URL="https://phone.example.com").production
+PRODUCTION = {
+    "OFFHOOK_ENVIRONMENT": "production",
+    "OFFHOOK_TICKET_SECRET": "t" * 32,
+    "OFFHOOK_OWNER_KEY": "o",
+    "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
+    "TWILIO_AUTH_TOKEN": "real",
+    "PUBLIC_URL": "https://phone.example.com",
+    "GOOGLE_CLOUD_PROJECT": "willow",
+    "OFFHOOK_TASKS_QUEUE": "projects/willow/locations/europe-west1/queues/later",
+    "OFFHOOK_TASKS_ACCOUNT": "tasks@willow.iam.gserviceaccount.com",
+}
+"""All that it needs."""
 
 
-def test_the_doctor_names_what_to_do(tmp_path: Path) -> None:
-    findings = {finding.what: finding for finding in examine(settings(tmp_path))}
-    assert "TWILIO_AUTH_TOKEN" in findings["carrier"].todo
-    assert "PUBLIC_URL" in findings["PUBLIC_URL"].todo
-    assert findings["speech"].level == "ok"
-    assert findings["GEMINI_API_KEY"].level == "note"
-    real = settings(tmp_path, TWILIO_AUTH_TOKEN="real", PUBLIC_URL="https://x.example.com", GEMINI_API_KEY="k")
-    assert {finding.what for finding in examine(real) if finding.level == "note"} <= {"PORT"}
+def test_production_uses_google_s_services_unless_told_otherwise(tmp_path: Path) -> None:
+    given = settings(tmp_path, **PRODUCTION)
+    assert given.production
+    assert (given.documents, given.bus, given.queue) == ("firestore", "pubsub", "cloud_tasks")
+    assert (given.speech, given.brain, given.voice) == ("google", "gemini", "google")
+    assert given.vertex
+    assert not settings(tmp_path, **PRODUCTION, GEMINI_API_KEY="k").vertex
+    assert settings(tmp_path, **PRODUCTION, OFFHOOK_VOICE="espeak").voice == "espeak"
+
+
+def test_a_project_alone_changes_nothing_in_development(tmp_path: Path) -> None:
+    here = settings(tmp_path, GOOGLE_CLOUD_PROJECT="willow")
+    assert (here.documents, here.speech, here.brain) == ("sqlite", "pocketsphinx", "offline")
+    assert settings(tmp_path, GOOGLE_CLOUD_PROJECT="willow", OFFHOOK_BRAIN="gemini").vertex
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"GOOGLE_CLOUD_PROJECT": ""}, "production needs GOOGLE_CLOUD_PROJECT: set it"),
+        ({"TWILIO_AUTH_TOKEN": ""}, "the real TWILIO_AUTH_TOKEN"),
+        ({"TWILIO_AUTH_TOKEN": "offhook-development-token"}, "the real TWILIO_AUTH_TOKEN"),
+        ({"TWILIO_ACCOUNT_SID": ""}, "the real TWILIO_ACCOUNT_SID"),
+        ({"OFFHOOK_TICKET_SECRET": ""}, "production needs OFFHOOK_TICKET_SECRET: set it"),
+        ({"PUBLIC_URL": "http://phone.example.com"}, "PUBLIC_URL, an https:// address"),
+        ({"TASKS_URL": "http://tasks.example.com"}, "TASKS_URL to be an https:// address"),
+        ({"FIRESTORE_EMULATOR_HOST": "127.0.0.1:8080"}, "unset FIRESTORE_EMULATOR_HOST"),
+        ({"PUBSUB_EMULATOR_HOST": "127.0.0.1:8085"}, "unset PUBSUB_EMULATOR_HOST"),
+        ({"OFFHOOK_SPEECH_ENDPOINT": "http://127.0.0.1:9"}, "unset OFFHOOK_SPEECH_ENDPOINT"),
+        ({"OFFHOOK_GEMINI_ENDPOINT": "http://127.0.0.1:9"}, "unset OFFHOOK_GEMINI_ENDPOINT"),
+        ({"OFFHOOK_CERTIFICATES_URL": "https://elsewhere.example.com"}, "unset OFFHOOK_CERTIFICATES_URL"),
+        ({"OFFHOOK_DOCUMENTS": "sqlite"}, "set OFFHOOK_DOCUMENTS to firestore"),
+        ({"OFFHOOK_BUS": "sqlite"}, "set OFFHOOK_BUS to pubsub"),
+        ({"OFFHOOK_QUEUE": "sqlite"}, "set OFFHOOK_QUEUE to cloud_tasks"),
+        ({"OFFHOOK_SPEECH": "paced"}, "set OFFHOOK_SPEECH to another than paced"),
+        ({"OFFHOOK_TASKS_QUEUE": "later"}, "needs OFFHOOK_TASKS_QUEUE: set it"),
+        ({"OFFHOOK_TASKS_ACCOUNT": "tasks"}, "needs OFFHOOK_TASKS_ACCOUNT: set it"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_production_refuses_what_belongs_to_development(tmp_path: Path, changes: dict[str, str], says: str) -> None:
+    with pytest.raises(BadSettings, match=says) as problem:
+        settings(tmp_path, **{**PRODUCTION, **changes})
+    assert ";" not in str(problem.value)
+
+
+def test_an_encrypted_endpoint_elsewhere_is_good_for_production(tmp_path: Path) -> None:
+    settings(tmp_path, **PRODUCTION, OFFHOOK_VOICE_ENDPOINT="https://eu-texttospeech.googleapis.com")
+
+
+def test_a_secret_s_name_is_replaced_by_the_secret(tmp_path: Path) -> None:
+    def reveal(given: Mapping[str, str]) -> dict[str, str]:
+        return {name: value.replace("sm://projects/p/secrets/twilio", "revealed") for name, value in given.items()}
+
+    environment = {"OFFHOOK_HOME": str(tmp_path), "TWILIO_AUTH_TOKEN": "sm://projects/p/secrets/twilio"}
+    assert read_settings(environment, reveal).twilio_auth_token == "revealed"
+
+
+def test_a_secret_that_can_t_be_had_is_a_bad_setting(tmp_path: Path) -> None:
+    def reveal(given: Mapping[str, str]) -> dict[str, str]:
+        raise Unavailable("TWILIO_AUTH_TOKEN: Google Secret Manager could not be reached")
+
+    with pytest.raises(BadSettings, match="TWILIO_AUTH_TOKEN: Google Secret Manager could not be reached"):
+        read_settings({"OFFHOOK_HOME": str(tmp_path)}, reveal)
+    with pytest.raises(BadSettings, match="TWILIO_AUTH_TOKEN: a secret is named sm://"):
+        settings(tmp_path, TWILIO_AUTH_TOKEN="sm://twilio")
+
+
+def test_embedded_adapters_need_nothing_of_google_s(tmp_path: Path) -> None:
+    """Which would take a second at every start, and isn't installed everywhere."""
+    program = """
+import asyncio, sys
+from adapters.wiring import open_ports, read_settings
+
+async def start():
+    async with open_ports(read_settings()):
+        print([name for name in sys.modules if name.startswith(("google.a", "google.g", "grpc"))])
+
+asyncio.run(start())
+"""
+    environment = {"OFFHOOK_HOME": str(tmp_path), "OFFHOOK_SPEECH": "paced", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
+    program = """
+import asyncio, sys
+sys.modules["google.cloud.texttospeech"] = None
+from adapters.wiring import BadSettings, open_port, read_settings
+
+async def start():
+    try:
+        async with open_port(read_settings(), "voice"):
+            pass
+    except BadSettings as problem:
+        print(problem)
+
+asyncio.run(start())
+"""
+    environment = {"OFFHOOK_HOME": str(tmp_path), "OFFHOOK_VOICE": "google", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "OFFHOOK_VOICE=google needs the `google` extra: pip install 'offhook[google]'"

@@ -1,0 +1,42 @@
+"""Who takes which event and does which task, in whatever process they reach."""
+
+from collections.abc import Awaitable, Callable
+
+from domain.ports import Event, Ports, Task
+from functions import webhooks
+from functions.analyse import analyse
+
+GetPorts = Callable[[], Awaitable[Ports]]
+
+
+def take_events(ports: Ports) -> None:
+    """From now on, those of the bus. On Google Cloud a function takes each topic's by its trigger."""
+
+    async def on_ended(event: Event) -> None:
+        await analyse(ports, event)
+
+    ports.bus.subscribe("conversation.ended", "analyse", on_ended)
+
+
+def do_tasks(ports: Ports) -> None:
+    """From now on, those of the queue."""
+
+    async def on_left_alone(task: Task) -> None:
+        await webhooks.left_alone(ports, task)
+
+    ports.queue.serve("left_alone", on_left_alone)
+
+
+def doing_tasks(get_ports: GetPorts) -> GetPorts:
+    """The same ports, but whoever gets them may rely on it that tasks are done."""
+    working: Ports | None = None
+
+    async def get() -> Ports:
+        nonlocal working
+        ports = await get_ports()
+        if ports is not working:
+            do_tasks(ports)
+            working = ports
+        return ports
+
+    return get
