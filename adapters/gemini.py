@@ -37,11 +37,11 @@ class Gemini:
         timeout_s: float = 15,
     ) -> None:
         """A project means Vertex AI, with the environment's credentials (Application Default Credentials) unless some
-        are given, at `location`, which is "global" by default. `base_url` is for a local server. `timeout_s` is what
-        Google is told of how long anybody waits. Raises Unavailable with neither or both, or without the `google`
-        extra."""
+        are given, at `location`, which is "global" by default. `base_url` is for a local server; one at http:// gets
+        no real credentials. `timeout_s` is what Google is told of how long anybody waits. Raises Unavailable with
+        neither or both, or without the `google` extra."""
         try:
-            import google.genai
+            import google.genai  # noqa: F401
             import httpx2  # noqa: F401
         except ImportError as missing:
             raise Unavailable(f"Gemini needs the `google` extra: {missing.name} is not installed") from missing
@@ -66,6 +66,7 @@ class Gemini:
         """Raises Unavailable if there are no credentials."""
         import httpx2
         from google.genai import Client, types
+        from google.oauth2 import credentials as oauth2
 
         # A transport of our own, because with aiohttp the SDK's timeouts bound a whole stream.
         connections = httpx2.Limits(max_keepalive_connections=100, keepalive_expiry=KEEP_CONNECTED_S)
@@ -80,7 +81,11 @@ class Gemini:
             self._client = Client(enterprise=False, api_key=self._api_key, http_options=options)
             return self
         if self._credentials is None:
-            self._credentials = await asyncio.to_thread(_default_credentials)
+            self._credentials = (
+                oauth2.Credentials(token="local")  # type: ignore[no-untyped-call]
+                if (self._base_url or "").startswith("http://")
+                else await asyncio.to_thread(_default_credentials)
+            )
         self._client = Client(
             enterprise=True,
             project=self._project,
@@ -139,7 +144,7 @@ class Gemini:
                 return f"refused permission ({reason or error.status}): {whom}"
             case 404, _:
                 where = f" in {self.location}" if self.location else ""
-                return f"has no model {model!r}{where}: it may have been retired, or never offered there; choose another"
+                return f"has no model {model!r}{where}: it may be retired, or not offered there; choose another"
             case 400, "FAILED_PRECONDITION":
                 return "is not offered to this key from this region: enable billing for it, or use Vertex AI"
             case 429, _:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from adapters.gemini_speech import GeminiSpeech
 from adapters.google_speech import GoogleSpeech
 from adapters.paced_speech import PacedSpeech
 from adapters.pocketsphinx_speech import PocketsphinxSpeech
@@ -19,6 +20,7 @@ from offhook.carrier.noise import LineNoise
 from offhook.carrier.recordings import Voice, line
 from offhook.seed import demo_version
 from schemas.variable import Choice, Expectation, Variable
+from tests.fakes.gemini_server import KEY, GeminiServer
 from tests.fakes.ports import NOW
 from tests.fakes.speech_server import SpeechServer
 
@@ -45,7 +47,13 @@ async def google() -> AsyncIterator[Speech]:
         yield speech
 
 
-ADAPTERS = [paced, pocketsphinx, google]
+@asynccontextmanager
+async def gemini() -> AsyncIterator[Speech]:
+    async with GeminiServer() as server, GeminiSpeech(KEY, base_url=server.url) as speech:
+        yield speech
+
+
+ADAPTERS = [paced, pocketsphinx, google, gemini]
 Story = Callable[[Speech], Awaitable[None]]
 
 

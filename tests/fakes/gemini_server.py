@@ -1,9 +1,17 @@
-"""Gemini's REST protocol on a local port, played from a script and as strict about requests as the real one."""
+"""Gemini's REST protocol on a local port, by API key and as Vertex AI, played from a script and as strict about requests
+as the real one.
+
+Questions are answered from scripts. Sound is written down by what it holds (`say`, see the speech server), unless a
+script says otherwise. Caches are kept until they are dropped or their time is over."""
 
 import asyncio
 import base64
+import io
+import itertools
 import json
+import random
 import re
+import wave
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,15 +19,25 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from domain import mulaw
+from tests.fakes.speech_server import hear
+
 Json = dict[str, Any]
 
 KEY = "AIza-the-secret-key"
+PROJECT, LOCATION, TOKEN = "offhook", "europe-west4", "ya29-the-secret-token"
+"""Of Vertex AI."""
+MODELS = re.compile(r"gemini-(2\.[05]|3|3\.\d)-(flash|pro)(-lite|-preview)*|gemini-flash-latest|gemma-3-27b-it")
+"""What it has."""
+FEWEST_CACHED = {2: 2048, 3: 4096}
+"""By generation: so many tokens a cache must hold."""
+LETTERS_A_TOKEN = 4
 UNSIGNED = b"skip_thought_signature_validator"
 """Stands, by Google's own documentation, for the signature of a call that the model didn't make."""
 
@@ -45,6 +63,8 @@ class Calls:
 @dataclass(frozen=True)
 class Wait:
     s: float
+    jitter_s: float = 0
+    """Up to so much longer."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +108,8 @@ class Refusal:
     status: int
     name: str
     message: str = "no"
+    reason: str = ""
+    """Google's, as a constant."""
 
 
 Step = Text | Calls | Wait | Finish | Blocked | ErrorChunk | Raw | Drop | CutShort | Refusal
@@ -106,24 +128,75 @@ class Seen:
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the client went away before the answer was complete."""
 
+    @property
+    def sound(self) -> bytes:
+        """What was sent to be written down, mu-law 8 kHz."""
+        return _sound(self.body)
+
+    @property
+    def texts(self) -> list[str]:
+        """Of all contents."""
+        return [part["text"] for content in self.body["contents"] for part in content["parts"] if "text" in part]
+
+
+@dataclass
+class Cache:
+    """A cached content as it was made."""
+
+    name: str
+    model: str
+    body: Json
+    expires: float
+    """By the loop's clock."""
+
 
 class GeminiServer:
     """`async with GeminiServer() as server:` listens at `server.url` and gives the scripts of `will_answer` in turn,
     the last one again and again. Requests that Gemini would refuse are answered with 400 and the reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, otherwise: str = "yes please", vertex: bool = False) -> None:
+        """`otherwise` is heard in sound that isn't `say`'s. With `vertex` it is Vertex AI, and takes no API keys."""
         self.requests: list[Seen] = []
+        """Those for an answer, in the order in which they came."""
         self.asked = asyncio.Event()
         """Set once there is a request."""
+        self.counted: list[str] = []
+        """Models that tokens were counted for."""
+        self.caches: dict[str, Cache] = {}
+        """By name."""
+        self.caching = asyncio.Event()
+        """Set once a cache was asked for."""
+        self.caches_may_be_made = asyncio.Event()
+        self.caches_may_be_made.set()
+        self.refuses: Refusal | None = None
+        """Everything but questions."""
+        self._otherwise = otherwise
+        self._vertex = vertex
         self._scripts: list[Sequence[Step]] = [[Text("Hello.")]]
+        self._hearings: list[Sequence[Step]] = []
         self._signatures: dict[str, bytes | None] = {}
         """Of each call it made, by id."""
+        self._numbers = itertools.count()
+        self._random = random.Random(1)
 
     def will_answer(self, *scripts: Sequence[Step]) -> None:
         self._scripts = list(scripts)
 
+    def will_hear(self, *scripts: Sequence[Step]) -> None:
+        """Sound is answered by these in turn, and after that as it should be."""
+        self._hearings = list(scripts)
+
     async def __aenter__(self) -> "GeminiServer":
-        app = Starlette(routes=[Route("/v1/models/{model}:streamGenerateContent", self._answer, methods=["POST"])])
+        top = f"/v1beta1/projects/{PROJECT}/locations/{LOCATION}" if self._vertex else "/v1"
+        models = f"{top}/publishers/google/models" if self._vertex else f"{top}/models"
+        app = Starlette(
+            routes=[
+                Route(f"{models}/{{model}}:streamGenerateContent", self._answer, methods=["POST"]),
+                Route(f"{models}/{{model}}:generateContent", self._answer, methods=["POST"]),
+                Route(f"{models}/{{model}}:countTokens", self._count, methods=["POST"]),
+                Route(f"{top}/cachedContents", self._cache, methods=["POST"]),
+            ]
+        )
         config = uvicorn.Config(app, log_config=None)
         config.load()
         # uvicorn's protocol without uvicorn's Server, which minds signals and takes its time to stop.
@@ -143,21 +216,81 @@ class GeminiServer:
         await asyncio.gather(*self._connected.tasks, return_exceptions=True)
         await self._listening.wait_closed()
 
+    def _refusal(self, request: Request, model: str) -> JSONResponse | None:
+        """Of whoever may not ask, and of models that there aren't."""
+        if self._vertex:
+            if request.headers.get("authorization") != f"Bearer {TOKEN}" or "x-goog-api-key" in request.headers:
+                return _error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+        elif request.headers.get("x-goog-api-key") != KEY:
+            return _error(400, "INVALID_ARGUMENT", f"API key not valid: {KEY}", reason="API_KEY_INVALID")
+        if not MODELS.fullmatch(model):
+            return _error(404, "NOT_FOUND", f"models/{model} is not found, or is not supported.")
+        return None
+
+    async def _count(self, request: Request) -> JSONResponse:
+        model = request.path_params["model"]
+        if self.refuses:
+            return _error(self.refuses.status, self.refuses.name, self.refuses.message, self.refuses.reason)
+        if refusal := self._refusal(request, model):
+            return refusal
+        self.counted.append(model)
+        return JSONResponse({"totalTokens": 2})
+
+    async def _cache(self, request: Request) -> JSONResponse:
+        body = _camel(await request.json())
+        model = body["model"].rpartition("/")[2]
+        self.caching.set()
+        await self.caches_may_be_made.wait()
+        if self.refuses:
+            return _error(self.refuses.status, self.refuses.name, self.refuses.message, self.refuses.reason)
+        if refusal := self._refusal(request, model):
+            return refusal
+        tokens = _tokens({"systemInstruction": body.get("systemInstruction"), "tools": body.get("tools")})
+        fewest = FEWEST_CACHED.get(_generation(model), 4096)
+        if tokens < fewest:
+            return _error(400, "INVALID_ARGUMENT", f"Cached content is too small: {tokens}, minimum is {fewest}")
+        ttl_s = float(body["ttl"].removesuffix("s"))
+        prefix = f"projects/1234/locations/{LOCATION}/" if self._vertex else ""
+        name = f"{prefix}cachedContents/c{next(self._numbers)}"
+        self.caches[name] = Cache(name, model, body, asyncio.get_running_loop().time() + ttl_s)
+        return JSONResponse({"name": name, "model": body["model"], "usageMetadata": {"totalTokenCount": tokens}})
+
+    def _cache_complaint(self, seen: Seen) -> JSONResponse | None:
+        name = seen.body.get("cachedContent")
+        if not name:
+            return None
+        if {"systemInstruction", "tools", "toolConfig"} & seen.body.keys():
+            message = "CachedContent can not be used with GenerateContent request setting system_instruction or tools."
+            return _error(400, "INVALID_ARGUMENT", message)
+        cache = self.caches.get(name)
+        if not cache or cache.expires <= asyncio.get_running_loop().time() or cache.model != seen.model:
+            return _error(403, "PERMISSION_DENIED", "CachedContent not found (or permission denied)")
+        return None
+
     async def _answer(self, request: Request) -> ASGIApp:
-        seen = Seen(request.path_params["model"], dict(request.headers), _camel(await request.json()), request.client)
+        model = request.path_params["model"]
+        seen = Seen(model, dict(request.headers), _camel(await request.json()), request.client)
         self.requests.append(seen)
         self.asked.set()
-        if request.query_params.get("alt") != "sse" or seen.headers.get("x-goog-api-key") != KEY:
-            return _error(400, "INVALID_ARGUMENT", f"API key not valid: {KEY}", reason="API_KEY_INVALID")
+        streams = request.url.path.endswith(":streamGenerateContent")
+        if refusal := self._refusal(request, model):
+            return refusal
+        if streams and request.query_params.get("alt") != "sse":
+            return _error(400, "INVALID_ARGUMENT", "only server-sent events are spoken here")
         if wrong := "; ".join(complaints(seen.model, seen.body, self._signatures)):
             return _error(400, "INVALID_ARGUMENT", wrong)
-        script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
-        for step in script:
-            if isinstance(step, Refusal):
-                return _error(step.status, step.name, step.message)
+        if refusal := self._cache_complaint(seen):
+            return refusal
+        if seen.sound:
+            script = self._hearings.pop(0) if self._hearings else [Text(self._written_down(seen.sound))]
+        else:
+            script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+        cached = self.caches.get(seen.body.get("cachedContent", ""))
+        tokens = _tokens(cached.body) if cached else 4
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            playing = asyncio.create_task(self._play(script, send))
+            play = self._play(script, send, tokens) if streams else self._give(script, scope, receive, send)
+            playing = asyncio.create_task(play)
             leaving = asyncio.create_task(_gone(receive))
             await asyncio.wait({playing, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not playing.done():
@@ -166,9 +299,39 @@ class GeminiServer:
                 task.cancel()
             await asyncio.gather(playing, leaving, return_exceptions=True)
 
+        for step in script:
+            if isinstance(step, Refusal):
+                return _error(step.status, step.name, step.message, step.reason)
         return answer
 
-    async def _play(self, script: Sequence[Step], send: Send) -> None:
+    def _written_down(self, sound: bytes) -> str:
+        words, _ = hear(sound, self._otherwise)
+        return json.dumps({"speech": bool(words), "transcript": " ".join(word.word for word in words)})
+
+    async def _give(self, script: Sequence[Step], scope: Scope, receive: Receive, send: Send) -> None:
+        """An answer in one piece."""
+        text, reason, answer = "", "STOP", None
+        for step in script:
+            match step:
+                case Text(more):
+                    text += more
+                case Wait():
+                    await asyncio.sleep(step.s + self._random.uniform(0, step.jitter_s))
+                case Finish():
+                    reason = step.reason
+                case Blocked():
+                    answer = JSONResponse({"promptFeedback": {"blockReason": step.reason}})
+                case Raw():
+                    answer = Response(step.text, media_type="application/json")
+                case Drop():
+                    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+                    return
+                case _:
+                    raise NotImplementedError(step)
+        answer = answer or JSONResponse(_chunk([{"text": text}] if text else [], reason))
+        await answer(scope, receive, send)
+
+    async def _play(self, script: Sequence[Step], send: Send, cached: int) -> None:
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
@@ -184,11 +347,11 @@ class GeminiServer:
                     await data(_chunk([{"text": text, **({"thought": True} if thought else {})}]))
                 case Calls():
                     await data(_chunk(list(self._made(step))))
-                case Wait(s):
-                    await asyncio.sleep(s)
+                case Wait():
+                    await asyncio.sleep(step.s + self._random.uniform(0, step.jitter_s))
                 case Finish(reason):
                     finished = True
-                    await data(_chunk([], reason))
+                    await data(_chunk([], reason, cached))
                 case Blocked(reason):
                     finished = True
                     await data({"promptFeedback": {"blockReason": reason}, "usageMetadata": {"promptTokenCount": 7}})
@@ -202,7 +365,7 @@ class GeminiServer:
                 case Drop():
                     return  # uvicorn closes a connection whose answer is not complete
         if not finished:
-            await data(_chunk([], "STOP"))
+            await data(_chunk([], "STOP", cached))
         await send({"type": "http.response.body", "body": b""})
 
     def _made(self, step: Calls) -> Iterator[Json]:
@@ -236,7 +399,7 @@ def complaints(model: str, body: Json, signatures: dict[str, bytes | None]) -> I
         yield from _content_complaints(content)
         yield from _order_complaints(before, content)
         before = content
-    if int("".join(re.findall(r"gemini-(\d+)", model)) or 0) >= 3:
+    if _generation(model) >= 3:
         for content in contents:
             yield from _signature_complaints(_calls(content), content["parts"], signatures)
 
@@ -266,7 +429,7 @@ def _tool_complaints(functions: list[Json]) -> Iterator[str]:
 
 def _content_complaints(content: Json) -> Iterator[str]:
     for part in content["parts"]:
-        kinds = part.keys() & {"text", "functionCall", "functionResponse"}
+        kinds = part.keys() & {"text", "functionCall", "functionResponse", "inlineData"}
         if len(kinds) != 1 or part.get("text") == "":
             yield "a part must have exactly one field, and not be empty"
         if ("functionCall" in kinds and content["role"] != "model") or (
@@ -300,14 +463,40 @@ def _calls(content: Json) -> list[Json]:
     return [part["functionCall"] for part in content["parts"] if "functionCall" in part]
 
 
+def _generation(model: str) -> int:
+    return int("".join(re.findall(r"gemini-(\d+)", model)) or 0)
+
+
 # --- The wire ---
 
 
-def _chunk(parts: list[Json], reason: str = "") -> Json:
+def _sound(body: Json) -> bytes:
+    """Of the one recording in a request, mu-law 8 kHz; empty without one."""
+    for content in body.get("contents", []):
+        for part in content["parts"]:
+            if "inlineData" in part:
+                assert part["inlineData"]["mimeType"] == "audio/wav"
+                data = part["inlineData"]["data"].replace("-", "+").replace("_", "/")
+                with wave.open(io.BytesIO(base64.b64decode(data))) as file:
+                    assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, mulaw.RATE)
+                    return mulaw.from_pcm(file.readframes(file.getnframes()))
+    return b""
+
+
+def _tokens(body: Json) -> int:
+    return len(json.dumps(body)) // LETTERS_A_TOKEN
+
+
+def _chunk(parts: list[Json], reason: str = "", cached: int = 4) -> Json:
     candidate: Json = {"content": {"role": "model", "parts": parts}, "index": 0}
     if reason:
         candidate["finishReason"] = reason
-    usage = {"promptTokenCount": 12, "candidatesTokenCount": 5, "thoughtsTokenCount": 2, "cachedContentTokenCount": 4}
+    usage = {
+        "promptTokenCount": cached + 8,
+        "candidatesTokenCount": 5,
+        "thoughtsTokenCount": 2,
+        "cachedContentTokenCount": cached,
+    }
     return {"candidates": [candidate], **({"usageMetadata": usage} if reason else {})}
 
 
