@@ -35,6 +35,11 @@ HESITATE_MS = 650
 """How long the agent may pause for a sound before it goes on, or gives the caller the floor."""
 SHORTEST_ECHO = 3
 """Words; fewer of the agent's own in the caller's mouth may be an answer."""
+LONGEST_SILENCE_MS = 2400
+"""From the end of the caller's speech to the agent's doing something audible, of the 3 s that it may last at most: the
+store may take 500 ms of them, the voice 100."""
+AT_LEAST_MS = 500
+"""How long a final transcript may take once the silence has settled the turn."""
 MOST_THOUGHTS = 6
 """How often a model may think in one reply: each round of tools needs another."""
 
@@ -175,6 +180,8 @@ class Conversation:
                     self._failed(signal)
             case s.Deaf() | s.Garbled() if state.ending:
                 pass  # the last words are being said; nothing more is to be understood
+            case s.FellBack():
+                self._fell_back(signal)
             case s.Deaf():
                 self._give_up(f"speech recognition: {signal.why}")
             case s.Sent():
@@ -249,9 +256,9 @@ class Conversation:
 
     def _wait_for_silence(self) -> None:
         """The caller fell silent: have they finished?"""
-        endpoint = self._endpoint()
-        patience = endpoint.silence_ms + self.version.patience.transcript_ms
-        self._do(endpoint, a.Watch("transcript", patience))
+        state, endpoint = self.state, self._endpoint()
+        patience = min(endpoint.silence_ms + self.version.patience.transcript_ms, self._bearable_ms(state.speech_end))
+        self._do(endpoint, a.Watch("transcript", max(patience, endpoint.silence_ms + AT_LEAST_MS)))
         self._draft()
 
     def _hear(self, signal: s.Heard) -> None:
@@ -403,10 +410,19 @@ class Conversation:
                 reply_ready_ms=_plus(waterfall.reply_ready_ms, late),
             )
         at = draft.turn.at_ms if ended is None else ended
-        draft.turn = draft.turn.model_copy(update={"at_ms": at, "caller": state.words.strip(), "waterfall": waterfall})
-        self.state = draft
+        draft.turn = draft.turn.model_copy(
+            update={
+                "at_ms": at,
+                "caller": state.words.strip(),
+                "fell_back": tuple(state.fell_back),
+                "waterfall": waterfall,
+            }
+        )
+        self.state, draft.fell_back = draft, []
         self._measure("settled_ms")
-        self._do(*self._later, a.Record(self._turn))
+        owed = self._owe_answer(ended)
+        self._do(*(owed if isinstance(act, a.Watch) and act.what == "reply" else act for act in self._later))
+        self._do(a.Record(self._turn))
 
     def _expectation(self) -> Expectation:
         assert self.state.flow
@@ -445,8 +461,16 @@ class Conversation:
             return self._go_on(state.flow)
         self._discard()
         number = state.turn.number + 1 if state.turn else 0
-        spent = {"discarded_drafts": state.discarded}
-        state.turn = Turn(number=number, at_ms=self._at, node=state.flow.node, caller=words, keys=keys, **spent)
+        state.turn = Turn(
+            number=number,
+            at_ms=self._at,
+            node=state.flow.node,
+            caller=words,
+            keys=keys,
+            discarded_drafts=state.discarded,
+            fell_back=tuple(state.fell_back),
+        )
+        state.fell_back = []
         if state.speech_end is not None and not keys:
             final = None if state.final_at is None else state.final_at - state.speech_end
             waterfall = Waterfall(speech_end_ms=state.speech_end, final_ms=final)
@@ -496,8 +520,8 @@ class Conversation:
         state.thinking, state.fallback, state.requests, state.running = False, "", [], ""
         state.ending, state.failing = None, ""
         state.words, state.final, state.settled, state.keys = "", False, False, ""
+        self._do(a.Release(state.reply), self._owe_answer(state.speech_end))
         state.speech_end = state.final_at = None
-        self._do(a.Release(state.reply), a.Watch("reply", self.version.patience.filler_ms))
 
     def _go(self, step: Step) -> None:
         """Takes a step along the flow: says what it says, and sees to what comes next."""
@@ -677,6 +701,17 @@ class Conversation:
             state.granted = False
             self._think(state.fallback)
 
+    def _fell_back(self, signal: s.FellBack) -> None:
+        """Notes it in the turn that it concerns: the caller's next one while they have the floor."""
+        state = self.state
+        instead = f"{signal.to} instead of {signal.provider}" if signal.to else f"{signal.provider} failed"
+        what = f"{signal.port}: {instead}"
+        if state.phase in (Phase.THINKING, Phase.SPEAKING, Phase.LEAVING) and signal.port != "speech":
+            known = self._turn.fell_back
+            state.turn = self._turn.model_copy(update={"fell_back": tuple(dict.fromkeys((*known, what)))})
+        elif what not in state.fell_back:
+            state.fell_back = [*state.fell_back, what]
+
     def _failed(self, signal: s.Failed) -> None:
         state = self.state
         if signal.what == "brain" and (self._answered or state.fallback):
@@ -796,6 +831,15 @@ class Conversation:
                     state.fillers += 1
                     self._say(phrases.filler if first else phrases.apology)
                 self._do(a.Watch("reply", patience.apology_ms if first else patience.give_up_ms))
+
+    def _owe_answer(self, ended: int | None) -> a.Watch:
+        """The agent owes an answer: ask for patience before the caller's silence gets too long."""
+        return a.Watch("reply", min(self.version.patience.filler_ms, self._bearable_ms(ended)))
+
+    def _bearable_ms(self, ended: int | None) -> int:
+        """For how much longer the caller, who `ended` speaking then, may hear nothing."""
+        passed = 0 if ended is None else self._at - ended
+        return LONGEST_SILENCE_MS - passed if passed < LONGEST_SILENCE_MS else LONGEST_SILENCE_MS
 
     # --- small things ---
 

@@ -50,6 +50,9 @@ class State(BaseModel):
     discarded: int = 0
     """How many of them were thrown away."""
 
+    fell_back: list[str] = []
+    """Providers that let us down since the last turn."""
+
     # the agent's side
     reply: int = 0
     """The number of the reply under way, or of the last one."""

@@ -55,6 +55,17 @@ class Patience(Model):
     """No further key for this long: the number is complete."""
 
 
+class Providers(Model):
+    """Who understands, thinks and speaks, each in the order in which they are asked: the next one if the one before
+    fails. Names are those of the deployment's adapters; empty for all that it has, in its own order."""
+
+    speech: tuple[str, ...] = ()
+    brain: tuple[str, ...] = ()
+    """`model` is the first one's."""
+    voice: tuple[str, ...] = ()
+    """`voice` is the first one's."""
+
+
 class Phrases(Model):
     """Fixed sentences; their audio is kept."""
 
@@ -111,6 +122,7 @@ class AgentVersion(Model):
     speed: Annotated[float, Field(ge=0.25, le=2)] = 1.0
     language: str = "en-US"
     """BCP 47: what is recognised and spoken."""
+    providers: Providers = Providers()
     tools: tuple[str, ...] = ()
     """Every tool that its flow or its model may use."""
     max_concurrent_calls: Annotated[int, Field(ge=1)] = 1000

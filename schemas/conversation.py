@@ -59,6 +59,8 @@ class Turn(Model):
     """The reply began before the caller's words were stored."""
     tools: tuple[str, ...] = ()
     """Tools that ran."""
+    fell_back: tuple[str, ...] = ()
+    """Providers that let us down, and who was asked instead: "voice: espeak instead of google"."""
     prompt_tokens: int = 0
     reply_tokens: int = 0
     waterfall: Waterfall = Waterfall()

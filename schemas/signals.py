@@ -125,6 +125,16 @@ class Failed(_Signal):
     why: str
 
 
+class FellBack(_Signal):
+    """A provider let us down, or is known to; another was asked, unless there is none."""
+
+    kind: Literal["fell_back"] = "fell_back"
+    port: Literal["speech", "brain", "voice"]
+    provider: str
+    to: str = ""
+    why: str
+
+
 class Deaf(_Signal):
     """The recogniser failed: nothing is understood until it works again."""
 
@@ -201,6 +211,7 @@ Signal = Annotated[
     | ThoughtOut
     | Returned
     | Failed
+    | FellBack
     | Deaf
     | Sent
     | Audible
