@@ -278,6 +278,10 @@ def _speech(settings: Settings) -> Speech:
                 settings.speech_model,
                 **_server(settings.speech_endpoint),
             )
+        case "gemini":
+            from adapters.gemini_speech import GeminiSpeech
+
+            return GeminiSpeech(**_gemini(settings))
         case "paced":
             from adapters.paced_speech import PacedSpeech
 
@@ -293,7 +297,7 @@ def _brain(settings: Settings) -> Brain:
         case "gemini":
             from adapters.gemini_brain import GeminiBrain
 
-            return GeminiBrain(settings.gemini_api_key)
+            return GeminiBrain(**_gemini(settings))
         case "paced":
             from adapters.paced_brain import PacedBrain
 
@@ -318,6 +322,16 @@ def _voice(settings: Settings) -> Voice:
             from adapters.espeak_voice import EspeakVoice
 
             return EspeakVoice()
+
+
+def _gemini(settings: Settings) -> dict[str, Any]:
+    """How Gemini is reached, as the adapters take it."""
+    reached = (
+        {"project": settings.google_project, "location": settings.gemini_location}
+        if settings.vertex
+        else {"api_key": settings.gemini_api_key}
+    )
+    return {**reached, "base_url": settings.gemini_endpoint}
 
 
 def _emulator(address: str) -> dict[str, Any]:

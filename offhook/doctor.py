@@ -1,12 +1,28 @@
-"""Looks the deployment over: what is configured, what runs embedded, what is missing and how to add it."""
+"""Looks the deployment over: what is configured, what runs embedded, what is missing and how to add it. What is
+Google's is really asked, and so are its answers to what the live agents want of it."""
 
-import importlib.util
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from pydantic import ValidationError
+
+from adapters.wiring import PACKAGES, BadSettings, missing_extra, open_port
+from domain.ports import Document, Documents, Unavailable
+from functions.agent_check import check_agent
+from schemas.agent import Agent, AgentVersion
 from schemas.settings import DEVELOPMENT_AUTH_TOKEN, Settings
+
+OPEN_S = 20.0
+"""How long opening may take: the first import of Google's packages does, and so does a search for credentials."""
+CHECK_S = 10.0
+AT_ONCE = 8
+"""Checks of agents under way."""
+GUIDE = "docs/google.md says what it needs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,28 +35,39 @@ class Finding:
     todo: str = ""
 
 
-EMBEDDED = {
-    "pocketsphinx": ("pocketsphinx", "hears expected answers (dates, times, digits, yes and no), not free speech"),
-    "espeak": ("espeakng_loader", "a plain, clear voice, offline"),
-    "offline": ("", "typed answers and equations, no model"),
-    "sqlite": ("", "files in OFFHOOK_HOME"),
-    "paced": ("", "a stand-in for measuring: it says the same whatever happens"),
-    "gemini": ("google.genai", "Gemini through google-genai"),
-}
-"""By adapter: the package that it needs, and what it is."""
+PORTS = ("speech", "brain", "voice", "documents", "bus", "queue")
+"""In the order that a caller meets them."""
+PROVIDERS = {"speech": "language", "brain": "model", "voice": "voice"}
+"""Those that an agent asks for something of its own."""
 
-EXTRA = {"gemini": "google"}
+WHAT = {
+    ("speech", "pocketsphinx"): "hears expected answers (dates, times, digits, yes and no), not free speech",
+    ("speech", "google"): "Google Speech-to-Text",
+    ("speech", "gemini"): "Gemini, from the audio of each answer",
+    ("brain", "offline"): "typed answers and equations, no model",
+    ("brain", "gemini"): "Gemini",
+    ("voice", "espeak"): "a plain, clear voice, offline",
+    ("voice", "google"): "Google Text-to-Speech",
+    ("documents", "sqlite"): "files in OFFHOOK_HOME",
+    ("documents", "firestore"): "Firestore",
+    ("bus", "sqlite"): "files in OFFHOOK_HOME",
+    ("bus", "pubsub"): "Pub/Sub",
+    ("queue", "sqlite"): "files in OFFHOOK_HOME",
+    ("queue", "cloud_tasks"): "Cloud Tasks",
+}
+"""By port and adapter. Any other is a stand-in."""
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Everything, in the order that a caller meets it."""
+    """Everything, in the order that a caller meets it. Blocks: embedded, for a moment; with Google's services, at most
+    some 40 s."""
+    google = asyncio.run(_ask_google(settings)) if any(_is_google_s(settings, port) for port in PORTS) else _Asked()
     return [
         *_carrier(settings),
-        *(
-            _adapter(port, getattr(settings, port))
-            for port in ("speech", "brain", "voice", "documents", "bus", "queue")
-        ),
-        _gemini(settings),
+        *(google.ports.get(port) or _adapter(settings, port) for port in PORTS),
+        *google.agents,
+        *_tasks(settings),
+        *_gemini(settings),
         _home(settings),
         _port(settings),
     ]
@@ -63,25 +90,147 @@ def _carrier(settings: Settings) -> list[Finding]:
     return found
 
 
-def _adapter(port: str, name: str) -> Finding:
-    package, what = EMBEDDED[name]
-    if package and not _installed(package):
-        extra = EXTRA.get(name, "embedded")
+def _adapter(settings: Settings, port: str) -> Finding:
+    name = getattr(settings, port)
+    if extra := missing_extra(settings, port):
         return Finding("bad", port, f"{name}: its package is missing", f"pip install 'offhook[{extra}]'")
-    return Finding("note" if name == "paced" else "ok", port, f"{name}: {what}")
+    if name == "paced":
+        return Finding("note", port, "paced: a stand-in for measuring: it says the same whatever happens")
+    return Finding("ok", port, f"{name}: {WHAT[port, name]}")
 
 
-def _installed(package: str) -> bool:
+# --- Google's services ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What came of asking."""
+
+    ports: dict[str, Finding] = field(default_factory=dict)
+    agents: list[Finding] = field(default_factory=list)
+
+
+def _is_google_s(settings: Settings, port: str) -> bool:
+    _, extra = PACKAGES.get((port, getattr(settings, port)), ("", ""))
+    return extra == "google" and not missing_extra(settings, port)
+
+
+async def _ask_google(settings: Settings) -> _Asked:
+    """Each service whether it works, all at once; then whether it does for the live agents. Nothing stays open."""
+    asked = _Asked()
+    async with AsyncExitStack() as stack:
+        opened: dict[str, Any] = {}
+
+        async def open_one(port: str) -> None:
+            try:
+                async with asyncio.timeout(OPEN_S):
+                    opened[port] = await stack.enter_async_context(open_port(settings, port))
+            except (Unavailable, BadSettings, ValueError) as problem:
+                asked.ports[port] = _failed(settings, port, str(problem))
+            except TimeoutError:
+                asked.ports[port] = _failed(settings, port, f"could not be opened within {OPEN_S:g} s")
+
+        async def check_one(port: str) -> None:
+            try:
+                async with asyncio.timeout(CHECK_S):
+                    await opened[port].check()
+            except (Unavailable, ValueError) as problem:
+                asked.ports[port] = _failed(settings, port, str(problem))
+            except TimeoutError:
+                asked.ports[port] = _failed(settings, port, f"no answer within {CHECK_S:g} s")
+            else:
+                name = getattr(settings, port)
+                asked.ports[port] = Finding("ok", port, f"{name}: {WHAT[port, name]} answers")
+
+        await asyncio.gather(*(open_one(port) for port in PORTS if _is_google_s(settings, port)))
+        await asyncio.gather(*(check_one(port) for port in opened))
+        working = {port: adapter for port, adapter in opened.items() if asked.ports[port].level == "ok"}
+        providers = {port: working[port] for port in PROVIDERS if port in working}
+        if providers:
+            if settings.documents == "sqlite":
+                working["documents"] = await stack.enter_async_context(open_port(settings, "documents"))
+            if "documents" in working:
+                asked.agents.extend(await _ask_for_agents(working["documents"], providers))
+    return asked
+
+
+def _failed(settings: Settings, port: str, why: str) -> Finding:
+    return Finding("bad", port, f"{getattr(settings, port)}: {why}", GUIDE)
+
+
+async def _ask_for_agents(documents: Documents, providers: dict[str, Any]) -> list[Finding]:
+    """What the live agents ask for and won't get."""
+    found: list[Finding] = []
+    alike: dict[tuple[str, ...], list[tuple[str, AgentVersion]]] = {}
     try:
-        return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:
-        return False
+        async for agent, stored in live_agents(documents):
+            try:
+                version = AgentVersion.model_validate(stored)
+            except ValidationError:
+                todo = f"publish another version than {agent.live}"
+                found.append(Finding("bad", f"agent {agent.name}", "its live version can't be read", todo))
+                continue
+            wants = (version.language, version.model, version.voice)
+            alike.setdefault(wants, []).append((agent.name, version))
+    except (Unavailable, ValueError) as problem:
+        return [Finding("bad", "agents", f"could not be read: {problem}", GUIDE)]
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def check(names: list[str], version: AgentVersion) -> list[Finding]:
+        async with room:
+            problems = await check_agent(version, **providers, within_s=CHECK_S)
+        who = f"agent {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        todo = "publish a version that asks for what there is"
+        return [Finding("bad", who, problem, todo) for problem in problems]
+
+    groups = [([name for name, _ in group], group[0][1]) for group in alike.values()]
+    for problems in await asyncio.gather(*(check(*group) for group in groups)):
+        found.extend(problems)
+    if not found and groups:
+        what = " and ".join(PROVIDERS[port] for port in providers)
+        found.append(Finding("ok", "agents", f"Google offers every live agent its {what}"))
+    return found
 
 
-def _gemini(settings: Settings) -> Finding:
+async def live_agents(documents: Documents) -> AsyncIterator[tuple[Agent, Document | None]]:
+    """Every agent that takes calls, with its live version as it is stored. Raises Unavailable, ValueError."""
+    async for organisation, _ in _all(documents, "organisations"):
+        async for path, stored in _all(documents, f"{organisation}/agents"):
+            agent = Agent.model_validate(stored)
+            if agent.active:
+                yield agent, await documents.get(f"{path}/versions/{agent.live}")
+
+
+async def _all(documents: Documents, collection: str) -> AsyncIterator[tuple[str, Document]]:
+    """By path."""
+    cursor = None
+    while True:
+        page = await documents.query(collection, limit=200, cursor=cursor)
+        for found in page.found:
+            yield found.path, found.document
+        if (cursor := page.next_cursor) is None:
+            return
+
+
+def _tasks(settings: Settings) -> list[Finding]:
+    url = settings.tasks_url or settings.public_urls[0]
+    if settings.queue != "cloud_tasks" or settings.queue_endpoint or url.startswith("https://"):
+        return []
+    return [Finding("bad", "TASKS_URL", f"Cloud Tasks can't reach {url}", "set it to the function's https:// address")]
+
+
+def _gemini(settings: Settings) -> list[Finding]:
+    used = "gemini" in (settings.brain, settings.speech)
     if settings.gemini_api_key:
-        return Finding("ok", "GEMINI_API_KEY", "set, not tried")
-    return Finding("note", "GEMINI_API_KEY", "not set", "set it, and the agents understand more than expected answers")
+        return [Finding("ok", "GEMINI_API_KEY", "set" if used else "set, not used")]
+    if used:
+        return []  # by Vertex AI
+    return [
+        Finding("note", "GEMINI_API_KEY", "not set", "set it, and the agents understand more than expected answers")
+    ]
+
+
+# --- This machine -----------------------------------------------------------------------------------------------------
 
 
 def _home(settings: Settings) -> Finding:

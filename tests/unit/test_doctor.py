@@ -1,0 +1,178 @@
+"""What `offhook doctor` finds, with Google's services on local servers."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grpc import StatusCode
+
+from adapters.clock import SystemClock
+from adapters.wiring import open_port, read_settings
+from offhook.doctor import Finding, examine
+from offhook.seed import ORGANISATION, seed
+from schemas.settings import Settings
+from tests.fakes import gemini_server, tasks_server
+from tests.fakes.gemini_server import GeminiServer
+from tests.fakes.ports import paper_ports
+from tests.fakes.speech_server import Plan, SpeechServer
+from tests.fakes.tasks_server import TasksServer
+from tests.fakes.voice_server import VoiceServer
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def settings(home: Path, **environment: str) -> Settings:
+    return read_settings({"OFFHOOK_HOME": str(home), **environment})
+
+
+def found(settings: Settings) -> dict[str, Finding]:
+    return {finding.what: finding for finding in examine(settings)}
+
+
+def test_it_names_what_to_do(tmp_path: Path) -> None:
+    findings = found(settings(tmp_path))
+    assert "TWILIO_AUTH_TOKEN" in findings["carrier"].todo
+    assert "PUBLIC_URL" in findings["PUBLIC_URL"].todo
+    assert findings["speech"].level == "ok"
+    assert findings["GEMINI_API_KEY"].level == "note"
+    real = settings(tmp_path, TWILIO_AUTH_TOKEN="real", PUBLIC_URL="https://x.example.com", GEMINI_API_KEY="k",
+                    OFFHOOK_BRAIN="offline")  # fmt: skip
+    assert {finding.what for finding in examine(real) if finding.level == "note"} <= {"PORT"}
+
+
+def test_embedded_it_loads_nothing_of_google_s(tmp_path: Path) -> None:
+    program = """
+import sys
+from adapters.wiring import read_settings
+from offhook.doctor import examine
+examine(read_settings())
+print([name for name in sys.modules if name.startswith(("google.a", "google.g", "grpc"))])
+"""
+    environment = {"OFFHOOK_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+class Google:
+    """Its services, all well."""
+
+    def __init__(self) -> None:
+        self.speech = SpeechServer()
+        self.voice = VoiceServer()
+        self.gemini = GeminiServer()
+        self.tasks = TasksServer(SystemClock())
+
+    def settings(self, home: Path, **changes: str) -> Settings:
+        environment = {
+            "GOOGLE_CLOUD_PROJECT": "offhook",
+            "OFFHOOK_SPEECH": "google",
+            "OFFHOOK_SPEECH_ENDPOINT": f"http://{self.speech.endpoint}",
+            "OFFHOOK_VOICE": "google",
+            "OFFHOOK_VOICE_ENDPOINT": f"http://{self.voice.endpoint}",
+            "GEMINI_API_KEY": gemini_server.KEY,
+            "OFFHOOK_GEMINI_ENDPOINT": self.gemini.url,
+            "OFFHOOK_QUEUE": "cloud_tasks",
+            "OFFHOOK_QUEUE_ENDPOINT": f"http://{self.tasks.endpoint}",
+            "OFFHOOK_TASKS_QUEUE": tasks_server.QUEUE,
+            "OFFHOOK_TASKS_ACCOUNT": "tasks@offhook.iam.gserviceaccount.com",
+        }
+        return settings(home, **{**environment, **changes})
+
+
+def tell(home: Path, story: Callable[[Google, Callable[..., Awaitable[dict[str, Finding]]]], Awaitable[None]]) -> None:
+    """`story` gets the services and the doctor."""
+
+    async def whole() -> None:
+        google = Google()
+
+        async def doctor(**changes: str) -> dict[str, Finding]:
+            return await asyncio.to_thread(found, google.settings(home, **changes))
+
+        async with google.speech, google.voice, google.gemini, google.tasks:
+            await story(google, doctor)
+
+    asyncio.run(whole())
+
+
+async def keep_demo_agents(home: Path, **changes: Any) -> None:
+    """As the platform would, with changes to a version."""
+    async with open_port(settings(home), "documents") as documents:
+        await seed(paper_ports(documents=documents))
+        path = f"organisations/{ORGANISATION}/agents/agt_demo_orders/versions/1"
+        await documents.put(path, {**await documents.get(path), **changes})
+
+
+def test_each_of_google_s_services_is_really_asked(tmp_path: Path) -> None:
+    async def story(google: Google, doctor: Callable[..., Awaitable[dict[str, Finding]]]) -> None:
+        await keep_demo_agents(tmp_path)
+        findings = await doctor()
+        assert {findings[port].how for port in ("speech", "brain", "voice", "queue")} == {
+            "google: Google Speech-to-Text answers",
+            "gemini: Gemini answers",
+            "google: Google Text-to-Speech answers",
+            "cloud_tasks: Cloud Tasks answers",
+        }
+        assert findings["documents"].how == "sqlite: files in OFFHOOK_HOME"
+        assert findings["agents"].how == "Google offers every live agent its language and model and voice"
+        assert [finding for finding in findings.values() if finding.level == "bad"] == []
+        assert google.speech.streams
+        assert google.voice.listings
+        assert google.gemini.counted
+        assert google.tasks.calls
+
+    tell(tmp_path, story)
+
+
+def test_what_is_wrong_with_one_is_told_with_its_fix_and_hides_no_other(tmp_path: Path) -> None:
+    async def story(google: Google, doctor: Callable[..., Awaitable[dict[str, Finding]]]) -> None:
+        disabled = Plan(fails=(StatusCode.PERMISSION_DENIED, "not used before"), reason="SERVICE_DISABLED", after=0)
+        google.speech.will(disabled)
+        refused = tasks_server.Refusal(StatusCode.PERMISSION_DENIED, reason="IAM_PERMISSION_DENIED")
+        google.tasks.will_answer(refused)
+        findings = await doctor(GEMINI_API_KEY="mistyped")
+        assert "run `gcloud services enable speech.googleapis.com`" in findings["speech"].how
+        assert "`roles/cloudtasks.enqueuer` and `roles/cloudtasks.viewer`" in findings["queue"].how
+        assert "did not accept the API key" in findings["brain"].how
+        assert "mistyped" not in findings["brain"].how
+        assert {port for port, finding in findings.items() if finding.level == "bad"} >= {"speech", "queue", "brain"}
+        assert findings["voice"].level == "ok"
+
+    tell(tmp_path, story)
+
+
+def test_what_the_live_agents_ask_for_and_will_not_get_is_told(tmp_path: Path) -> None:
+    async def story(google: Google, doctor: Callable[..., Awaitable[dict[str, Finding]]]) -> None:
+        await keep_demo_agents(tmp_path, language="tlh", voice="en-US-Chirp3-HD-Nobody")
+        problems = [finding for finding in await asyncio.to_thread(examine, google.settings(tmp_path))
+                    if finding.what == "agent Order desk of Kettle and Lamp"]  # fmt: skip
+        assert [finding.level for finding in problems] == ["bad", "bad"]
+        assert "refused model telephony for tlh" in problems[0].how
+        assert "has no voice 'en-US-Chirp3-HD-Nobody'" in problems[1].how
+
+    tell(tmp_path, story)
+
+
+def test_a_live_version_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    async def story(google: Google, doctor: Callable[..., Awaitable[dict[str, Finding]]]) -> None:
+        await keep_demo_agents(tmp_path, speed="fast")
+        finding = (await doctor())["agent Order desk of Kettle and Lamp"]
+        assert (finding.level, finding.how) == ("bad", "its live version can't be read")
+
+    tell(tmp_path, story)
+
+
+def test_without_credentials_each_service_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    chosen = {"GOOGLE_CLOUD_PROJECT": "offhook", "OFFHOOK_DOCUMENTS": "firestore", "OFFHOOK_BUS": "pubsub",
+              "OFFHOOK_QUEUE": "cloud_tasks", "OFFHOOK_TASKS_QUEUE": tasks_server.QUEUE,
+              "OFFHOOK_TASKS_ACCOUNT": "tasks@offhook.iam.gserviceaccount.com",
+              "OFFHOOK_SPEECH": "google", "OFFHOOK_VOICE": "google", "OFFHOOK_BRAIN": "gemini"}  # fmt: skip
+    findings = found(settings(tmp_path, **chosen))
+    for port in ("documents", "bus", "queue", "speech", "voice", "brain"):
+        assert findings[port].level == "bad"
+        assert "there are no Google credentials" in findings[port].how
+    assert "Cloud Tasks can't reach http://127.0.0.1:8080" in findings["TASKS_URL"].how
