@@ -5,7 +5,6 @@ another process. That is the fence; there are no leases. A batch leaves the buff
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -14,10 +13,11 @@ from domain.conversation import Conversation
 from domain.ports import Clock, Document, Documents, Taken, Transaction, Unavailable
 from domain.state import State
 from schemas.conversation import Turn
-from schemas.signals import SIGNALS, Heard, Pressed, Signal
+from schemas.signals import SIGNALS, Heard, Paused, Pressed, Signal, SpeechBegan
 
 LINGER_S = 1.0
-"""How long a signal may wait for company before it is written. What the caller said or pressed doesn't."""
+"""How long a signal may wait for company before it is written. What the caller said or pressed doesn't wait, and what
+leads up to that waits for it."""
 RETRY_S = 0.25
 LEAVE_S = 5.0
 """How long the last batch may take once the line is closed."""
@@ -76,6 +76,7 @@ class Journal:
         """Where the conversation stands, as it is stored."""
         self._appended = self._stored = self._words = 0
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._progress = asyncio.Condition()
         self._fenced = False
         self._pending: _Batch | None = None
@@ -84,9 +85,14 @@ class Journal:
         """It will be written soon; the caller's words and keys at once."""
         self._signals.append(signal)
         self._appended += 1
-        if isinstance(signal, Pressed) or (isinstance(signal, Heard) and signal.final):
-            self._words = self._appended
-            self._wake.set()
+        match signal:
+            case Pressed() | Heard(final=True):
+                self._words = self._appended
+                self._wake.set()
+            case SpeechBegan() | Paused() | Heard():
+                pass
+            case _ if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._wake.set)
 
     def record(self, turn: Turn) -> None:
         """The turn will be written with the next batch."""
@@ -116,6 +122,7 @@ class Journal:
 
     async def __aexit__(self, *_: object) -> None:
         """Writes the rest, within its time. Cancelling may leave some of it unwritten."""
+        self._stop_timer()
         try:
             async with asyncio.timeout(LEAVE_S):
                 while self._signals and not self._fenced:
@@ -126,12 +133,16 @@ class Journal:
     async def write(self) -> None:
         """Writes what is appended, until cancelled or fenced. A batch under way then is settled on leaving."""
         while not self._fenced:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LINGER_S):
-                    await self._wake.wait()
+            await self._wake.wait()
             self._wake.clear()
+            self._stop_timer()
             if self._signals:
                 await self._write_batch()
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def _next_batch(self) -> "_Batch":
         state = self._conversation.state
