@@ -38,13 +38,14 @@ from schemas.agent import Providers
 from schemas.signals import FellBack
 from schemas.variable import Expectation
 
-SPEECH_S, LAST_SPEECH_S = 1.0, 2.5
-"""From the end of speech to its final transcript, and the same for the last provider, after whom there is nobody."""
+SPEECH_S, LAST_SPEECH_S = 1.0, 2.0
+"""From the end of speech to its final transcript; the second is for the last provider, after whom there is nobody."""
 BRAIN_S, LAST_BRAIN_S = 1.2, 6.0
-"""To a model's first word; the agent asks for patience meanwhile."""
+"""To a model's first word. The agent asks for patience meanwhile."""
 NEXT_WORD_S = 3.0
-VOICE_S = 1.0
-"""How long a voice may keep the caller waiting for a sentence, its first sound and all gaps together."""
+VOICE_S, LAST_VOICE_S = 1.0, 3.0
+"""How long a voice may keep the caller waiting for a sentence, its first sound and all gaps together. The phrase book
+asks for patience meanwhile."""
 FAILURES = 3
 """In a row, after which a provider rests."""
 REST_S = 30.0
@@ -53,6 +54,11 @@ PROBE_S = 5.0
 PRE_ROLL = 10
 MOST_PIECES = 600
 """Of sound, 100 ms each, that a recogniser can be told again: from before the caller spoke, and of a turn."""
+
+
+class _Late(Unavailable):
+    """It took too long."""
+
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -114,9 +120,7 @@ class _Fallback(Generic[P]):
 
     port: ClassVar[Literal["speech", "brain", "voice"]]
 
-    def __init__(
-        self, providers: Sequence[Provider[P]], tell: Tell = lambda signal: None
-    ) -> None:
+    def __init__(self, providers: Sequence[Provider[P]], tell: Tell = lambda signal: None) -> None:
         if not providers:
             raise ValueError(f"no provider for {self.port}")
         self.providers, self._tell = providers, tell
@@ -186,7 +190,7 @@ class _Bound:
         except (StopAsyncIteration, Unavailable):
             raise
         except TimeoutError:
-            raise Unavailable(f"{what} in time") from None
+            raise _Late(f"{what} in time") from None
         except Exception as bug:
             log.exception("provider_broke")
             raise Unavailable(f"it broke ({type(bug).__name__})") from bug
@@ -301,11 +305,11 @@ class FallbackSpeech(_Fallback[Speech]):
     port = "speech"
 
     async def transcribe(self, sound: AsyncIterator[Sound], expectation: Expectation) -> AsyncIterator[Transcript]:
-        """See `domain.ports.Speech`. Every provider is tried twice in a row before it raises Unavailable."""
+        """See `domain.ports.Speech`. All are asked a second time before it raises Unavailable, unless they are slow."""
         async with _Turn(sound, expectation) as turn:
             problem = Unavailable("nobody to ask")
             rounds = 0
-            while rounds < 2:
+            while rounds < 2 and not isinstance(problem, _Late):
                 rounds += 1
                 for provider in self._in_turn():
                     turn.begin_again(LAST_SPEECH_S if self._is_last(provider) else SPEECH_S)
@@ -388,18 +392,19 @@ class _Text(_Tape[str]):
     def __init__(self, text: AsyncIterator[str]) -> None:
         super().__init__(text)
         self.bound = _Bound()
-        self._credit = 0.0
+        self._patience_s = self._credit = VOICE_S
         self._unspoken: list[str] = []
 
-    def begin_again(self) -> None:
+    def begin_again(self, patience_s: float) -> None:
         """Another voice speaks them."""
+        self._patience_s = patience_s
         self._unspoken.clear()
         self.sounded = False
 
     def given(self, item: str) -> None:
         self._unspoken.append(item)
         if len(self._unspoken) == 1:
-            self._credit = VOICE_S
+            self._credit = self._patience_s
             self.wait()
 
     def wait(self) -> None:
@@ -414,7 +419,7 @@ class _Text(_Tape[str]):
             self.sounded = self.sounded or bool(piece)
             self._credit += milliseconds(piece) / 1000
             return
-        rest, self._credit = piece.text.strip(), VOICE_S
+        rest, self._credit = piece.text.strip(), self._patience_s
         if not self.sounded and any(map(str.isalnum, rest)):
             raise Unavailable("it made no sound")
         while self._unspoken and rest.startswith(sentence := self._unspoken[0].strip()):
@@ -447,7 +452,7 @@ class FallbackVoice(_Fallback[Voice]):
     async def _speak(
         self, provider: Provider[Voice], sentences: _Text, style: VoiceStyle
     ) -> AsyncIterator[bytes | Spoken]:
-        sentences.begin_again()
+        sentences.begin_again(LAST_VOICE_S if self._is_last(provider) else VOICE_S)
         sounded = False
         async with aclosing(provider.does.speak(sentences.play(), style)) as sound:  # type: ignore[type-var]
             while True:

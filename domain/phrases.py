@@ -1,5 +1,6 @@
 """A voice that remembers how fixed phrases sound: greeting, fillers, apologies. Itself a Voice."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
@@ -9,6 +10,8 @@ from domain.ports import Spoken, Voice, VoiceStyle
 
 PAUSE_MS = 150
 """Between a remembered sentence and the next."""
+PATIENCE_S = 1.0
+"""How long a sentence's first sound may take before the filler is heard instead."""
 MOST_BYTES = 32 * 1024 * 1024
 """Some 70 minutes of phrases."""
 
@@ -37,10 +40,11 @@ class PhraseBook:
 
 
 class RememberingVoice:
-    """Speaks `fixed` texts from the book, and everything from the first other sentence on with the voice itself."""
+    """Speaks `fixed` texts from the book, and everything from the first other sentence on with the voice itself. While
+    that keeps the caller waiting, `filler` is heard, if the book has it."""
 
-    def __init__(self, voice: Voice, book: PhraseBook, fixed: Collection[str]) -> None:
-        self._voice, self._book, self._fixed = voice, book, fixed
+    def __init__(self, voice: Voice, book: PhraseBook, fixed: Collection[str], filler: str = "") -> None:
+        self._voice, self._book, self._fixed, self._filler = voice, book, fixed, filler
 
     async def speak(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
         """See `domain.ports.Voice`."""
@@ -50,7 +54,7 @@ class RememberingVoice:
                 yield silence(PAUSE_MS)
             first = False
             if sentence not in self._fixed:
-                async with aclosing(self._voice.speak(_with_first(sentence, text), style)) as spoken:  # type: ignore[type-var]
+                async with aclosing(self._patiently(_with_first(sentence, text), style)) as spoken:  # type: ignore[type-var]
                     async for piece in spoken:
                         yield piece
                 return
@@ -58,13 +62,37 @@ class RememberingVoice:
                 yield sound
             else:
                 pieces: list[bytes] = []
-                async with aclosing(self._voice.speak(_only(sentence), style)) as spoken:  # type: ignore[type-var]
+                filler, falls = self._book.find(self._filler, style), self._falls
+                async with aclosing(self._patiently(_only(sentence), style)) as spoken:  # type: ignore[type-var]
                     async for piece in spoken:
                         if isinstance(piece, bytes):
-                            pieces.append(piece)
                             yield piece
-                self._book.keep(sentence, style, b"".join(pieces))
+                            if piece is not filler:
+                                pieces.append(piece)
+                if falls == self._falls:  # else it is in another voice, or in two
+                    self._book.keep(sentence, style, b"".join(pieces))
             yield Spoken(sentence)
+
+    async def _patiently(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
+        async with aclosing(self._voice.speak(text, style)) as spoken:  # type: ignore[type-var]
+            first = asyncio.ensure_future(anext(spoken, None))
+            try:
+                await asyncio.wait([first], timeout=PATIENCE_S)
+                if not first.done() and (filler := self._book.find(self._filler, style)) is not None:
+                    yield filler
+                piece = await first
+            finally:
+                first.cancel()
+                await asyncio.wait([first])
+            if piece is not None:
+                yield piece
+                async for piece in spoken:
+                    yield piece
+
+    @property
+    def _falls(self) -> int:
+        """How often another voice than its own spoke; see FallbackVoice."""
+        return getattr(self._voice, "falls", 0)
 
     async def learn(self, texts: Collection[str], style: VoiceStyle) -> None:
         """Remembers those of the fixed texts that it doesn't yet. Raises Unavailable. Cancelling keeps what was
