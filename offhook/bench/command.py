@@ -14,11 +14,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from offhook.bench.affinity import share_out, stay_on
 from offhook.bench.callers import Progress as Callers
 from offhook.bench.endpointing import endpointing
+from offhook.bench.google import google
 from offhook.bench.report import report, table
 from offhook.bench.result import Run
 
 app = typer.Typer(add_completion=False)
 app.command()(endpointing)
+app.command()(google)
 
 REFERENCE_S = 30.0
 """A single call is measured for at most so long."""
