@@ -293,8 +293,9 @@ class Transaction(Protocol):
 class Documents(Protocol):
     """Documents by path: `collection/id/collection/id…`, an even number of segments without slashes inside.
 
-    A write that was cancelled may or may not have happened; one that returned is durable.
-    Raises Unavailable when the store can't be reached, ValueError for a malformed path."""
+    A write that was cancelled may or may not have happened; one that returned is durable. A document with the top-level
+    field `expires_at` (a time with its offset, see `domain.expiry`) is deleted some time later; one without, never.
+    Raises Unavailable when the store can't be reached, ValueError for a malformed path or `expires_at`."""
 
     async def get(self, path: str) -> Document | None: ...
 

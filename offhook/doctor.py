@@ -22,7 +22,7 @@ OPEN_S = 20.0
 CHECK_S = 10.0
 AT_ONCE = 8
 """Checks of agents under way."""
-GUIDE = "docs/google.md says what it needs"
+GUIDE = "see docs/google.md"
 
 
 @dataclass(frozen=True, slots=True)
