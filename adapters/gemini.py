@@ -153,6 +153,14 @@ class Gemini:
                 return f"failed ({' '.join(filter(None, (str(code or ''), reason or str(status or ''))))})"
 
 
+def may_pass(error: Exception) -> bool:
+    """Whether the same request may succeed at once: a connection was lost, or Google had a fault of its own."""
+    from google.genai.errors import ServerError
+    from httpx2 import TransportError
+
+    return isinstance(error, (ServerError, TransportError))
+
+
 def _reason(error: "APIError") -> str:
     """Of the refusal, as a constant such as API_KEY_INVALID; empty without one."""
     match error.details:

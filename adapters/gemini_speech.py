@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
-from adapters.gemini import DEFAULT_MODEL, Gemini, Json, thinking
+from adapters.gemini import DEFAULT_MODEL, Gemini, Json, may_pass, thinking
 from domain import mulaw
 from domain.mulaw import BYTES_PER_MS
 from domain.ports import Sound, SpeechBegins, SpeechEnds, Transcript, Unavailable
@@ -36,8 +36,7 @@ MOST_LETTERS_PER_S = 30
 FEW_LETTERS = 10
 """Nobody says more in a second, but for a few letters."""
 MOST_HINTS, LONGEST_HINT = 200, 100
-AGAIN = {"attempts": 2, "initial_delay": 0.1, "http_status_codes": [500, 502, 503, 504]}
-"""Once more, at once: a lost connection or a passing fault costs less time than asking the caller to repeat."""
+TRIES = 2
 REFUSED = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "JAILBREAK", "MODEL_ARMOR"}
 """Gemini's reasons for not writing down what it heard: of no use to the caller, but not a fault of the service."""
 
@@ -116,17 +115,25 @@ class GeminiSpeech:
     async def write_down(self, sound: bytes, expectation: Expectation) -> str:
         """What is said in it, mu-law 8 kHz; empty if nothing was understood. Raises Unavailable. Cancelling closes the
         request at once."""
-        models = self._gemini.client.aio.models
-        contents: Any = request(sound, expectation)
-        config: Any = _config(self._model)
         try:
             async with asyncio.timeout(self._answer_s):
-                answer = await models.generate_content(model=self._model, contents=contents, config=config)
+                answer = await self._ask(request(sound, expectation))
         except TimeoutError:
             raise Unavailable(f"Gemini gave no transcript within {self._answer_s:g} s") from None
-        except Exception as error:  # the SDK's own, the transport's, and plain ones for what it can't parse
-            raise self._gemini.explain(error, self._model) from None
         return _understood(answer, mulaw.milliseconds(sound) / 1000)
+
+    async def _ask(self, contents: Any) -> "types.GenerateContentResponse":
+        """Once more if that may help: it costs less time than asking the caller to repeat. Raises Unavailable."""
+        config: Any = _config(self._model)
+        models = self._gemini.client.aio.models
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await models.generate_content(model=self._model, contents=contents, config=config)
+            except Exception as error:  # the SDK's own, the transport's, and plain ones for what it can't parse
+                if tries == TRIES or not may_pass(error):
+                    raise self._gemini.explain(error, self._model) from None
 
 
 class _Listening:
@@ -218,7 +225,6 @@ def _config(model: str) -> Json:
         "response_mime_type": "application/json",
         "response_json_schema": SHAPE,
         "automatic_function_calling": {"disable": True},
-        "http_options": {"retry_options": AGAIN},
     }
 
 
