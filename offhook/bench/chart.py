@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from offhook.bench.report import Report
-from offhook.bench.result import SLOWER_MS
+from offhook.bench.result import SLOWER_MS, Run
 
 INK, PALE, BLUE, ORANGE, GREEN = "#22252b", "#c9ced6", "#2563eb", "#d97706", "#16803c"
 
@@ -18,7 +18,10 @@ def draw(report: Report, path: Path) -> None:
 
     runs = sorted(report.runs, key=lambda run: run.calls)
     heard = [run for run in runs if run.heard.gap.p50 is not None]
-    figure, (waits, costs) = pyplot.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    figure, panels = pyplot.subplot_mosaic(
+        [["waits", "costs"], ["turn", "turn"]], figsize=(11, 7.2), height_ratios=[1.7, 1], layout="constrained"
+    )
+    waits, costs = panels["waits"], panels["costs"]
 
     calls = [run.calls for run in heard]
     for name, label, colour in (
@@ -42,6 +45,7 @@ def draw(report: Report, path: Path) -> None:
     costs.set_title("Processor time for a second of a call", loc="left", fontsize=11, color=INK)
     costs.set_ylabel("ms")
 
+    _fall(panels["turn"], runs)
     _dress(waits, [run.calls for run in runs], report.most_held)
     _dress(costs, counts, report.most_held)
     figure.suptitle(f"Held on one core: {report.held}", x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
@@ -53,6 +57,46 @@ def draw(report: Report, path: Path) -> None:
         figure.savefig(path, dpi=160)
     finally:
         pyplot.close(figure)
+
+
+def _fall(axes: Any, runs: list[Run]) -> None:
+    """Where the time of a typical turn goes, at the most calls that were held."""
+    told = [run for run in runs if run.typical_turn and run.verdict.held is not False]
+    if not told:
+        axes.set_axis_off()
+        return
+    turn = told[-1].typical_turn
+    assert turn
+    drafted, ready = turn.drafted_ms or 0, turn.reply_ready_ms or 0
+    settled, sent, played = turn.settled_ms or 0, turn.first_audio_sent_ms or 0, turn.first_audio_played_ms or 0
+    spoken = min(max(ready, settled), sent)
+    rows = (
+        ("silence until the turn settles", 0, settled, PALE),
+        ("VAD: no more speech", 0, drafted, BLUE),
+        ("final transcript", 0, turn.final_ms or 0, BLUE),
+        ("brain: the draft's first sentence", drafted, ready, ORANGE),
+        ("voice: its first audio, and the gate", min(ready, spoken), sent, GREEN),
+        ("on its way to the caller", sent, max(played, sent + 1), INK),
+    )
+    for place, (name, begins, ends, colour) in enumerate(rows):
+        axes.barh(place, max(ends - begins, 1), left=begins, color=colour, height=0.6)
+        axes.annotate(
+            f"{name}, {ends:.0f} ms",
+            (ends, place),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=INK,
+        )
+    axes.invert_yaxis()
+    axes.set_yticks([])
+    axes.set_xlim(0, max(ends for _, _, ends, _ in rows) * 1.45)
+    axes.set_title(
+        f"A typical turn at {told[-1].calls} calls, ms from the end of speech", loc="left", fontsize=11, color=INK
+    )
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def _dress(axes: Any, counts: list[int], most_held: int | None) -> None:

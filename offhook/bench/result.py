@@ -3,6 +3,7 @@
 from offhook.bench.callers import Progress
 from offhook.bench.figures import Spread
 from offhook.bench.tally import Heard
+from schemas.conversation import Waterfall
 from schemas.model import Model
 
 SLOWER_MS = 100
@@ -54,6 +55,8 @@ class Run(Model):
     callers_busy: float
     """Of 1: their core's, whoever used it, or where they have no core of their own their own share of one."""
     server: ServerFigures
+    typical_turn: Waterfall | None
+    """By the server's own account; None if too few turns went through all stages."""
     verdict: Verdict
 
 

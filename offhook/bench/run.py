@@ -20,6 +20,8 @@ from offhook.bench.figures import spread_between
 from offhook.bench.plan import CallersPlan, ServerPlan
 from offhook.bench.result import Run, ServerFigures, verdict
 from offhook.bench.talk import PATIENCE_MS
+from offhook.bench.waterfall import typical_turn
+from schemas.conversation import Waterfall
 from schemas.model import Model
 from schemas.settings import Settings
 
@@ -103,7 +105,8 @@ async def run(
                     raise Failed(f"the callers didn't come to an end:\n{_tail(log)}") from None
                 except (aiohttp.ClientError, psutil.NoSuchProcess):
                     raise Failed(f"the server went away:\n{_tail(log)}") from None
-    return _result(plan, cores, (before, *readings), end, single)
+        turn = await typical_turn(settings)
+    return _result(plan, cores, (before, *readings), end, single, turn)
 
 
 # --- the processes --------------------------------------------------------------------------------------------
@@ -214,6 +217,7 @@ def _result(
     readings: Sequence[_Reading],
     end: Progress,
     single: float | None,
+    turn: Waterfall | None = None,
 ) -> Run:
     idle, start, stop = readings
     heard = end.heard
@@ -244,5 +248,6 @@ def _result(
         callers_cpu_ms_per_call_second=round(heard.cpu_s * 1000 / call_seconds, 3),
         callers_busy=round(busy, 3),
         server=server,
+        typical_turn=turn,
         verdict=verdict(plan.calls, end, heard, busy, server, single),
     )

@@ -15,7 +15,9 @@ from offhook.bench.result import ServerFigures, Verdict, verdict
 from offhook.bench.talk import Change, Talk
 from offhook.bench.tally import Heard, Tally
 from offhook.bench.voices import LINES, SPEECH_MS, spoken_part, utterances
+from offhook.bench.waterfall import STAGES, median_of
 from offhook.carrier.recordings import VOICES
+from schemas.conversation import Turn, Waterfall
 
 # --- figures ---
 
@@ -231,3 +233,15 @@ def test_the_bench_s_agent_never_ends_a_call_and_answers_in_two_short_sentences(
     first, second = PACED.reply_words.split(". ")
     assert len(first.split()) == 4
     assert (len(first.split()) + len(second.split())) * PACED.spoken_word_ms == 2200
+
+
+def test_a_typical_turn_is_the_median_of_whole_ones() -> None:
+    def turn(drafted: int, **missing: None) -> Turn:
+        fall = {stage: 500 for stage in STAGES} | {"drafted_ms": drafted} | missing
+        return Turn(number=1, at_ms=0, node="talk", waterfall=Waterfall(**fall))
+
+    turns = [turn(40), turn(60), turn(200), turn(9000, final_ms=None)]
+    typical = median_of(turns)
+    assert typical is not None
+    assert typical.drafted_ms == 60
+    assert median_of(turns[:2]) is None
