@@ -10,7 +10,7 @@ GetPorts = Callable[[], Awaitable[Ports]]
 
 
 def take_events(ports: Ports) -> None:
-    """From now on, those of the bus. On Google Cloud a function takes each topic's by its trigger."""
+    """From now on, those of the bus."""
 
     async def on_ended(event: Event) -> None:
         await analyse(ports, event)
