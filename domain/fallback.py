@@ -43,7 +43,7 @@ SPEECH_S, LAST_SPEECH_S = 1.0, 2.0
 BRAIN_S, LAST_BRAIN_S = 1.2, 6.0
 """To a model's first word. The agent asks for patience meanwhile."""
 NEXT_WORD_S = 3.0
-VOICE_S, LAST_VOICE_S = 1.0, 3.0
+VOICE_S, LAST_VOICE_S = 1.0, 2.0
 """How long a voice may keep the caller waiting for a sentence, its first sound and all gaps together. The phrase book
 asks for patience meanwhile."""
 FAILURES = 3

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
 
 from domain.mulaw import silence
-from domain.ports import Spoken, Voice, VoiceStyle
+from domain.ports import Spoken, Unavailable, Voice, VoiceStyle
 
 PAUSE_MS = 150
 """Between a remembered sentence and the next."""
 PATIENCE_S = 1.0
 """How long a sentence's first sound may take before the filler is heard instead."""
+DOWN_S = 5.0
+"""After the voice failed: for how long a phrase that the book doesn't have is not even tried."""
 MOST_BYTES = 32 * 1024 * 1024
 """Some 70 minutes of phrases."""
 
@@ -45,6 +47,7 @@ class RememberingVoice:
 
     def __init__(self, voice: Voice, book: PhraseBook, fixed: Collection[str], filler: str = "") -> None:
         self._voice, self._book, self._fixed, self._filler = voice, book, fixed, filler
+        self._down_until = 0.0
 
     async def speak(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
         """See `domain.ports.Voice`."""
@@ -60,6 +63,8 @@ class RememberingVoice:
                 return
             if (sound := self._book.find(sentence, style)) is not None:
                 yield sound
+            elif asyncio.get_running_loop().time() < self._down_until:
+                raise Unavailable(f"the voice is down, and nobody remembers {sentence!r}")
             else:
                 pieces: list[bytes] = []
                 filler, falls = self._book.find(self._filler, style), self._falls
@@ -81,13 +86,15 @@ class RememberingVoice:
                 if not first.done() and (filler := self._book.find(self._filler, style)) is not None:
                     yield filler
                 piece = await first
+                while piece is not None:
+                    yield piece
+                    piece = await anext(spoken, None)
+            except Unavailable:
+                self._down_until = asyncio.get_running_loop().time() + DOWN_S
+                raise
             finally:
                 first.cancel()
                 await asyncio.wait([first])
-            if piece is not None:
-                yield piece
-                async for piece in spoken:
-                    yield piece
 
     @property
     def _falls(self) -> int:

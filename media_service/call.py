@@ -10,6 +10,7 @@ import structlog
 
 from domain import acts as a
 from domain.conversation import Conversation
+from domain.fallback import chosen
 from domain.phrases import PhraseBook, RememberingVoice
 from domain.ports import Junk, Key, Line, LineEvent, Mark, Ports, Unavailable, VoiceStyle
 from domain.reply import run_tool, think
@@ -61,9 +62,10 @@ class Call:
         self._zero = self._loop.time() - self.opened.at / 1000
         self._inbox = asyncio.Queue[Signal | None](MOST_WAITING)
         self._style = VoiceStyle(voice=version.voice, language=version.language, speed=version.speed)
+        self.ports = chosen(self.ports, version.providers, self._emit)
         self._phrases = version.phrases.model_dump().values()
         fixed = {*self._phrases, *self.conversation.walk.fixed_texts}
-        self._voice = RememberingVoice(self.ports.voice, self.phrases, fixed)
+        self._voice = RememberingVoice(self.ports.voice, self.phrases, fixed, version.phrases.filler)
         self._mouth = Mouth(self.line, self._voice, self._style, self._start, self._emit, self._gate)
         self._ear = Ear(version.listening, self.ports.detector(), version.language, self._mouth.played)
         self._watchdog = Watchdog(self._mouth.audible_until, lambda watch: self._emit(Overdue(at=0, what=watch.what)))
