@@ -1,10 +1,11 @@
 """Whether the configured providers can do what an agent's version asks of them: told before any caller hears it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import aclosing
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from domain.fallback import FallbackBrain, FallbackSpeech, FallbackVoice
 from domain.mulaw import silence
 from domain.ports import (
     SPEECH_BEGINS,
@@ -47,28 +48,53 @@ async def check_agent(
     voice: Voice | None = None,
     within_s: float = WITHIN_S,
 ) -> list[str]:
-    """What those of them that are given can't do for it, a sentence each. A moment of silence is recognised for it,
-    which providers may bill. Takes `within_s` at most; cancelling abandons it."""
+    """What those of them that are given can't do for it, a sentence each. Of several providers each has to understand
+    its language; its model and voice are the first one's. A moment of silence is recognised for it, which providers
+    may bill. Takes `within_s` at most; cancelling abandons it."""
+    asked = version.providers
+    unknown = [*_unknown(speech, asked.speech), *_unknown(brain, asked.brain), *_unknown(voice, asked.voice)]
+    style = VoiceStyle(version.voice, version.language, version.speed)
+    checks = [
+        _found(_recognise(each, version.language), f"speech recognition for {version.language}", within_s)
+        for each in _providers(speech, asked.speech)
+    ]
+    for thinking in _providers(brain, asked.brain)[:1]:
+        if isinstance(thinking, KnowsModels):
+            checks.append(_found(thinking.check(version.model), f"the model {version.model!r}", within_s))
+    for speaking in _providers(voice, asked.voice)[:1]:
+        if isinstance(speaking, KnowsVoices):
+            checks.append(_found(speaking.check_style(style), f"the voice {version.voice!r}", within_s))
+    return unknown + [problem for problem in await asyncio.gather(*checks) if problem]
 
-    async def found(check: Awaitable[None], what: str) -> str:
-        try:
-            async with asyncio.timeout(within_s):
-                await check
-        except Unavailable as problem:
-            return str(problem)
-        except TimeoutError:
-            return f"{what} could not be tried within {within_s:g} s"
-        return ""
 
-    checks = []
-    if speech:
-        checks.append(found(_recognise(speech, version.language), f"speech recognition for {version.language}"))
-    if isinstance(brain, KnowsModels):
-        checks.append(found(brain.check(version.model), f"the model {version.model!r}"))
-    if isinstance(voice, KnowsVoices):
-        style = VoiceStyle(version.voice, version.language, version.speed)
-        checks.append(found(voice.check_style(style), f"the voice {version.voice!r}"))
-    return [problem for problem in await asyncio.gather(*checks) if problem]
+async def _found(check: Awaitable[None], what: str, within_s: float) -> str:
+    """What is wrong, or nothing."""
+    try:
+        async with asyncio.timeout(within_s):
+            await check
+    except Unavailable as problem:
+        return str(problem)
+    except TimeoutError:
+        return f"{what} could not be tried within {within_s:g} s"
+    return ""
+
+
+_Several = FallbackSpeech | FallbackBrain | FallbackVoice
+
+
+def _providers(port: Any, names: Sequence[str]) -> list[Any]:
+    """Those that a version asks, in their order."""
+    if isinstance(port, _Several):
+        return [provider.does for provider in port.chosen(names, lambda fell_back: None).providers]
+    return [] if port is None else [port]
+
+
+def _unknown(port: Any, names: Sequence[str]) -> Iterator[str]:
+    if isinstance(port, _Several):
+        known = [provider.name for provider in port.providers]
+        for name in names:
+            if name not in known:
+                yield f"there is no {port.port} provider {name!r} here; choose of {', '.join(known)}"
 
 
 async def _recognise(speech: Speech, language: str) -> None:

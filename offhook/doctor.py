@@ -161,7 +161,7 @@ def _failed(settings: Settings, port: str, why: str) -> Finding:
 async def _ask_for_agents(documents: Documents, providers: dict[str, Any]) -> list[Finding]:
     """What the live agents ask for and won't get."""
     found: list[Finding] = []
-    alike: dict[tuple[str, ...], list[tuple[str, AgentVersion]]] = {}
+    alike: dict[object, list[tuple[str, AgentVersion]]] = {}
     try:
         async for agent, stored in live_agents(documents):
             try:
@@ -170,7 +170,7 @@ async def _ask_for_agents(documents: Documents, providers: dict[str, Any]) -> li
                 todo = f"publish another version than {agent.live}"
                 found.append(Finding("bad", f"agent {agent.name}", "its live version can't be read", todo))
                 continue
-            wants = (version.language, version.model, version.voice)
+            wants = (version.language, version.model, version.voice, version.providers)
             alike.setdefault(wants, []).append((agent.name, version))
     except (Unavailable, ValueError) as problem:
         return [Finding("bad", "agents", f"could not be read: {problem}", GUIDE)]

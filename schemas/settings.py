@@ -162,6 +162,8 @@ class Settings(Model):
             yield "production needs the real TWILIO_ACCOUNT_SID, not the development value"
         if not self.public_url.startswith("https://"):
             yield "production needs PUBLIC_URL, an https:// address"
+        if self.media_url and not self.media_url.startswith(("https://", "wss://")):
+            yield "production needs MEDIA_URL to be an https:// or wss:// address"
         if self.tasks_url and not self.tasks_url.startswith("https://"):
             yield "production needs TASKS_URL to be an https:// address"
         for name, emulator in self._emulators.items():

@@ -125,6 +125,7 @@ def test_a_project_alone_changes_nothing_in_development(tmp_path: Path) -> None:
         ({"TWILIO_ACCOUNT_SID": ""}, "the real TWILIO_ACCOUNT_SID"),
         ({"OFFHOOK_TICKET_SECRET": ""}, "production needs OFFHOOK_TICKET_SECRET: set it"),
         ({"PUBLIC_URL": "http://phone.example.com"}, "PUBLIC_URL, an https:// address"),
+        ({"MEDIA_URL": "ws://media.example.com"}, "MEDIA_URL to be an https:// or wss:// address"),
         ({"TASKS_URL": "http://tasks.example.com"}, "TASKS_URL to be an https:// address"),
         ({"FIRESTORE_EMULATOR_HOST": "127.0.0.1:8080"}, "unset FIRESTORE_EMULATOR_HOST"),
         ({"PUBSUB_EMULATOR_HOST": "127.0.0.1:8085"}, "unset PUBSUB_EMULATOR_HOST"),
