@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from adapters.gemini import DEFAULT_MODEL, Gemini, Json, generation, thinking
+from adapters.gemini_caches import Beginning, GeminiCaches, noted
 from domain.ports import Prompt, Thought, ToolRequest, Unavailable, Usage, Words
 from schemas.ids import new_id
 from schemas.remark import Remark
@@ -45,6 +46,7 @@ class GeminiBrain:
         comes within `first_words_s`, what follows without longer gaps than `next_words_s`, all of it within
         `timeout_s`, or it is Unavailable. Raises Unavailable as Gemini does."""
         self._gemini = Gemini(api_key, project, location, base_url, credentials, timeout_s)
+        self._caches = GeminiCaches(self._gemini)
         self._model = model
         self._first_words_s, self._next_words_s, self._timeout_s = first_words_s, next_words_s, timeout_s
 
@@ -54,6 +56,7 @@ class GeminiBrain:
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        await self._caches.__aexit__(*error)
         await self._gemini.__aexit__(*error)
 
     async def check(self, model: str = "") -> None:
@@ -79,7 +82,7 @@ class GeminiBrain:
         model = prompt.model or self._model
         try:
             async with asyncio.timeout(self._timeout_s) as whole, asyncio.timeout(self._first_words_s) as limit:
-                await self._ask(prompt, model, thoughts, limit)
+                await self._ask(prompt, model, _Answer(thoughts, limit, self._next_words_s))
         except Unavailable:
             raise
         except TimeoutError:
@@ -90,25 +93,52 @@ class GeminiBrain:
         finally:
             thoughts.put_nowait(None)
 
-    async def _ask(
-        self, prompt: Prompt, model: str, thoughts: asyncio.Queue[Thought | None], limit: asyncio.Timeout
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        contents: Any = _contents(prompt.remarks, model)
+    async def _ask(self, prompt: Prompt, model: str, answer: "_Answer") -> None:
+        from google.genai.errors import ClientError
+
+        beginning = self._caches.find(model, prompt.system, _tools(prompt))
+        try:
+            await self._stream(prompt, model, beginning, answer)
+        except ClientError:
+            if not beginning or not beginning.name:
+                raise
+            self._caches.forget(beginning)  # whatever is wrong: without it the request is an ordinary one
+            await self._stream(prompt, model, None, answer)
+        finally:
+            if beginning and answer.usage.prompt:
+                self._caches.learn(beginning, answer.usage)
+
+    async def _stream(self, prompt: Prompt, model: str, beginning: Beginning | None, answer: "_Answer") -> None:
         config: Any = _config(prompt, model)
+        contents: Any = _contents(prompt.remarks, model)
+        if beginning and beginning.name:
+            config |= {"cached_content": beginning.name, "system_instruction": None, "tools": None}
+            contents = noted(contents, prompt.system[len(beginning.text) :])
         models = self._gemini.client.aio.models
-        stream = await models.generate_content_stream(model=model, contents=contents, config=config)
-        answered, ending, usage = False, "", Usage()
+        await answer.read(await models.generate_content_stream(model=model, contents=contents, config=config))
+
+
+class _Answer:
+    """One reply, as it comes."""
+
+    def __init__(self, thoughts: asyncio.Queue[Thought | None], limit: asyncio.Timeout, next_words_s: float) -> None:
+        self.usage = Usage()
+        self._thoughts, self._limit, self._next_words_s = thoughts, limit, next_words_s
+
+    async def read(self, stream: "AsyncIterator[types.GenerateContentResponse]") -> None:
+        """Raises Unavailable unless it is a whole answer, or one that only became too long."""
+        loop = asyncio.get_running_loop()
+        answered, ending = False, ""
         # To the end whatever comes: leaving early would leave the socket open.
         async for chunk in stream:
-            limit.reschedule(loop.time() + self._next_words_s)
+            self._limit.reschedule(loop.time() + self._next_words_s)
             for thought in _thoughts(chunk):
                 answered = answered or isinstance(thought, ToolRequest) or bool(thought.text.strip())
-                thoughts.put_nowait(thought)
+                self._thoughts.put_nowait(thought)
             ending = _ending(chunk) or ending
-            usage = _usage(chunk) or usage
-        if usage.prompt:
-            thoughts.put_nowait(usage)  # it is paid for, whatever it is worth
+            self.usage = _usage(chunk) or self.usage
+        if self.usage.prompt:
+            self._thoughts.put_nowait(self.usage)  # it is paid for, whatever the answer is worth
         if not ending:
             raise Unavailable("Gemini's answer broke off")
         if not answered or ending not in ("STOP", "MAX_TOKENS"):
@@ -124,10 +154,14 @@ def _config(prompt: Prompt, model: str) -> Json:
         "temperature": prompt.temperature,
         "max_output_tokens": MOST_TOKENS,
         "thinking_config": thinking(model),
-        "tools": [{"function_declarations": [_declaration(tool) for tool in prompt.tools]}] if prompt.tools else None,
+        "tools": _tools(prompt) or None,
         "automatic_function_calling": {"disable": True},
         "automatic_continuation": False,
     }
+
+
+def _tools(prompt: Prompt) -> list[Json]:
+    return [{"function_declarations": [_declaration(tool) for tool in prompt.tools]}] if prompt.tools else []
 
 
 def _declaration(tool: Tool) -> Json:

@@ -25,6 +25,7 @@ from offhook.bench.plan import CallersPlan, ServerPlan
 from offhook.bench.report import Report, report, table
 from offhook.bench.result import Run
 from offhook.bench.services_plan import ServicesAt, ServicesPlan
+from offhook.bench.waterfall import typical_turn
 from schemas.settings import Settings
 
 REFERENCE_S = 15.0
@@ -152,7 +153,8 @@ async def run(
                 complained = ordinary._tail(log)
                 if end.heard and end.heard.unanswered:
                     err.print(f"The server's log ends with:\n{complained}", markup=False, style="dim")
-    return ordinary._result(plan, cores, (before, *readings), end, single)
+            turn = await typical_turn(settings)
+    return ordinary._result(plan, cores, (before, *readings), end, single, turn)
 
 
 def providers(ports: tuple[str, ...], services: ServicesAt) -> Mapping[str, Any]:

@@ -168,6 +168,8 @@ class GeminiServer:
         """Set once a cache was asked for."""
         self.caches_may_be_made = asyncio.Event()
         self.caches_may_be_made.set()
+        self.cached_by_itself = 4
+        """Tokens of every prompt."""
         self.refuses: Refusal | None = None
         """Everything but questions."""
         self._otherwise = otherwise
@@ -286,7 +288,7 @@ class GeminiServer:
         else:
             script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         cached = self.caches.get(seen.body.get("cachedContent", ""))
-        tokens = _tokens(cached.body) if cached else 4
+        tokens = _tokens(cached.body) if cached else self.cached_by_itself
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             play = self._play(script, send, tokens) if streams else self._give(script, scope, receive, send)
