@@ -136,8 +136,8 @@ class Ear:
         self._more.set()
 
     async def sound(self) -> AsyncIterator[Sound]:
-        """What the recogniser is to hear, as it comes. Who begins amidst speech is told so. Cancelling loses nothing that
-        wasn't handed out."""
+        """What the recogniser is to hear, as it comes; a new one is told if it begins amidst speech. Cancelling loses
+        nothing that wasn't handed out."""
         if self._hearing.speaking and SPEECH_BEGINS not in self._sound:
             yield SPEECH_BEGINS
         while True:

@@ -13,11 +13,11 @@ from domain.conversation import Conversation
 from domain.ports import Clock, Document, Documents, Taken, Transaction, Unavailable
 from domain.state import State
 from schemas.conversation import Turn
-from schemas.signals import SIGNALS, Heard, Paused, Pressed, Signal, SpeechBegan
+from schemas.signals import SIGNALS, Cut, Finished, Heard, Paused, Pressed, Signal, SpeechBegan
 
 LINGER_S = 1.0
-"""How long a signal may wait for company before it is written. What the caller said or pressed doesn't wait, and what
-leads up to that waits for it."""
+"""How long a signal may wait for company before it is written. What the caller said or pressed, and what was heard of
+the agent, doesn't wait; what leads up to the caller's words waits for them."""
 RETRY_S = 0.25
 LEAVE_S = 5.0
 """How long the last batch may take once the line is closed."""
@@ -82,12 +82,14 @@ class Journal:
         self._pending: _Batch | None = None
 
     def append(self, signal: Signal) -> None:
-        """It will be written soon; the caller's words and keys at once."""
+        """It will be written soon; what either side heard of the other at once."""
         self._signals.append(signal)
         self._appended += 1
         match signal:
             case Pressed() | Heard(final=True):
                 self._words = self._appended
+                self._wake.set()
+            case Finished() | Cut():
                 self._wake.set()
             case SpeechBegan() | Paused() | Heard():
                 pass
@@ -125,7 +127,7 @@ class Journal:
         self._stop_timer()
         try:
             async with asyncio.timeout(LEAVE_S):
-                while self._signals and not self._fenced:
+                while (self._signals or self._turns) and not self._fenced:
                     await self._write_batch()
         except TimeoutError:
             log.error("journal_incomplete", conversation=self._conversation.id, signals=len(self._signals))
@@ -136,7 +138,7 @@ class Journal:
             await self._wake.wait()
             self._wake.clear()
             self._stop_timer()
-            if self._signals:
+            if self._signals or self._turns:
                 await self._write_batch()
 
     def _stop_timer(self) -> None:
