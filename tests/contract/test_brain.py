@@ -252,7 +252,12 @@ FAILURES: dict[str, list[Step]] = {
     "a blocked prompt": [Blocked("PROHIBITED_CONTENT")],
     "a blocked answer": [Finish("SAFETY")],
     "an answer blocked on the way": [Text("Well, "), Finish("SAFETY")],
+    "a recited answer": [Text("To be, or "), Finish("RECITATION")],
     "a call that can't be parsed": [Finish("MALFORMED_FUNCTION_CALL")],
+    "a call of nothing": [Raw('{"candidates": [{"content": {"parts": [{"functionCall": {"args": {}}}]}}]}')],
+    "a call without sense": [
+        Raw('{"candidates": [{"content": {"parts": [{"functionCall": {"name": "a", "args": 1}}]}}]}')
+    ],
     "a call of a tool that there isn't": [Finish("UNEXPECTED_TOOL_CALL")],
     "a broken connection": [Text("Well, "), Drop()],
     "an answer that just ends": [Text("Well, "), CutShort()],
@@ -275,6 +280,45 @@ def test_whatever_goes_wrong_is_said_in_one_safe_sentence(script: list[Step]) ->
             assert KEY not in sentence
             assert "\n" not in sentence
             assert said(await thoughts(brain, ask())) == "Sorry, go on."
+
+    asyncio.run(story())
+
+
+def test_a_slow_beginning_and_a_pause_each_have_their_limit() -> None:
+    async def story() -> None:
+        late: list[Step] = [Wait(60), Text("Well.")]
+        broken: list[Step] = [Text("Well, "), Wait(60), Text("yes.")]
+        limits = {"first_words_s": 0.3, "next_words_s": 0.3, "timeout_s": 60}
+        async with talking_to_gemini(late, broken, **limits) as (brain, server):
+            for seen in range(2):
+                with pytest.raises(Unavailable, match="fell silent"):
+                    await thoughts(brain, ask())
+                await asyncio.wait_for(server.requests[seen].left.wait(), 10)
+
+    asyncio.run(story())
+
+
+def test_a_slow_answer_without_pauses_is_whole() -> None:
+    async def story() -> None:
+        slow: list[Step] = [Text("and "), Wait(0.1, jitter_s=0.1)]
+        async with talking_to_gemini([*slow * 6, Text("so on.")], first_words_s=5, next_words_s=5) as (brain, _):
+            assert said(await thoughts(brain, ask())) == "and " * 6 + "so on."
+
+    asyncio.run(story())
+
+
+def test_what_was_spent_is_told_also_of_an_answer_that_is_none() -> None:
+    async def story() -> None:
+        async with talking_to_gemini([Text("Well, "), Finish("SAFETY")]) as (brain, _):
+            told: list[Thought] = []
+
+            async def listen() -> None:
+                async for thought in brain.think(ask()):
+                    told.append(thought)
+
+            with pytest.raises(Unavailable, match="SAFETY"):
+                await listen()
+            assert told == [Words("Well, "), Usage(prompt=12, reply=7, cached=4)]
 
     asyncio.run(story())
 
