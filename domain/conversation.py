@@ -468,9 +468,7 @@ class Conversation:
             caller=words,
             keys=keys,
             discarded_drafts=state.discarded,
-            fell_back=tuple(state.fell_back),
         )
-        state.fell_back = []
         if state.speech_end is not None and not keys:
             final = None if state.final_at is None else state.final_at - state.speech_end
             waterfall = Waterfall(speech_end_ms=state.speech_end, final_ms=final)
@@ -511,6 +509,9 @@ class Conversation:
         state = self.state
         assert not state.alive, "a reply is cut before the next begins"
         self._discard()
+        if state.turn and state.fell_back:
+            state.turn = state.turn.model_copy(update={"fell_back": (*state.turn.fell_back, *state.fell_back)})
+            state.fell_back = []
         state.phase = after(state.phase, Take)
         state.numbered += 1
         state.reply = state.numbered

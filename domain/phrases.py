@@ -63,6 +63,7 @@ class RememberingVoice:
                 return
             if (sound := self._book.find(sentence, style)) is not None:
                 yield sound
+                yield Spoken(sentence)
             elif asyncio.get_running_loop().time() < self._down_until:
                 raise Unavailable(f"the voice is down, and nobody remembers {sentence!r}")
             else:
@@ -70,21 +71,21 @@ class RememberingVoice:
                 filler, falls = self._book.find(self._filler, style), self._falls
                 async with aclosing(self._patiently(_only(sentence), style)) as spoken:  # type: ignore[type-var]
                     async for piece in spoken:
-                        if isinstance(piece, bytes):
-                            yield piece
-                            if piece is not filler:
-                                pieces.append(piece)
+                        yield piece
+                        if isinstance(piece, bytes) and piece is not filler:
+                            pieces.append(piece)
                 if falls == self._falls:  # else it is in another voice, or in two
                     self._book.keep(sentence, style, b"".join(pieces))
-            yield Spoken(sentence)
 
     async def _patiently(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
+        """The voice, and the filler before it if it is late."""
         async with aclosing(self._voice.speak(text, style)) as spoken:  # type: ignore[type-var]
             first = asyncio.ensure_future(anext(spoken, None))
             try:
                 await asyncio.wait([first], timeout=PATIENCE_S)
                 if not first.done() and (filler := self._book.find(self._filler, style)) is not None:
                     yield filler
+                    yield Spoken(self._filler)
                 piece = await first
                 while piece is not None:
                     yield piece
