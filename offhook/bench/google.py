@@ -24,7 +24,7 @@ from offhook.bench.callers import Progress
 from offhook.bench.plan import CallersPlan, ServerPlan
 from offhook.bench.report import Report, report, table
 from offhook.bench.result import Run
-from offhook.bench.services_plan import ServicesAt, ServicesPlan
+from offhook.bench.services_plan import Served, ServicesAt, ServicesPlan
 from offhook.bench.waterfall import typical_turn
 from schemas.settings import Settings
 
@@ -42,6 +42,8 @@ class GoogleReport(Report):
 
     bench: str = "google"
     real: tuple[str, ...]
+    served: tuple[Served, ...]
+    """By run."""
 
 
 def google(
@@ -66,14 +68,19 @@ def google(
         err.print(f"Mind: {cores.why_not}.", style="yellow")
     stay_on(cores.callers)  # the server's is its own
     try:
-        runs = asyncio.run(measure(sorted({int(part) for part in parts}), seconds, ports, cores))
+        runs, served = asyncio.run(measure(sorted({int(part) for part in parts}), seconds, ports, cores))
     except ordinary.Failed as problem:
         err.print(f"offhook bench google: {problem}", markup=False)
         raise typer.Exit(1) from None
-    result = GoogleReport(**report(runs, cores).model_dump(exclude={"bench"}), real=ports)
+    result = GoogleReport(**report(runs, cores).model_dump(exclude={"bench"}), real=ports, served=served)
     out.print(f"Real clients: {', '.join(ports)}.")
     out.print(table(result.runs), soft_wrap=True)
-    for each in result.runs:
+    for each, asked in zip(result.runs, result.served, strict=True):
+        out.print(
+            f"{each.calls} at once: {asked.utterances} utterances, {asked.replies} replies on {asked.connections} "
+            f"connections, {asked.sentences} sentences.",
+            style="dim",
+        )
         for why in each.verdict.why:
             out.print(f"{each.calls} at once: {why}", markup=False)
     if any(each.verdict.held is None for each in result.runs):
@@ -83,11 +90,13 @@ def google(
         json.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-async def measure(numbers: list[int], seconds: float, ports: tuple[str, ...], cores: Cores) -> list[Run]:
+async def measure(
+    numbers: list[int], seconds: float, ports: tuple[str, ...], cores: Cores
+) -> tuple[list[Run], list[Served]]:
     """A run for a single call and for each of the numbers. Raises Failed. Cancelling ends all processes."""
     plan = [(1, seconds if 1 in numbers else min(seconds, REFERENCE_S))]
     plan += [(number, seconds) for number in numbers if number != 1]
-    runs: list[Run] = []
+    runs, served = list[Run](), list[Served]()
     for number, so_long in plan:
         single = runs[0].heard.gap.p95 if runs else None
         with err.status(f"{number} at once: the server starts") as status:
@@ -95,8 +104,10 @@ async def measure(numbers: list[int], seconds: float, ports: tuple[str, ...], co
             def tell(callers: Progress, number: int = number, show: Callable[[str], None] = status.update) -> None:
                 show(f"{number} at once: {callers.stage}, {callers.on} on")
 
-            runs.append(await run(number, so_long, ports, cores, single, tell))
-    return runs
+            found, asked = await run(number, so_long, ports, cores, single, tell)
+            runs.append(found)
+            served.append(asked)
+    return runs, served
 
 
 async def run(
@@ -106,7 +117,7 @@ async def run(
     cores: Cores,
     single: float | None,
     tell: Callable[[Progress], None],
-) -> Run:
+) -> tuple[Run, Served]:
     """As the ordinary one's, with those ports real."""
     with TemporaryDirectory(prefix="offhook-bench-") as home:
         log = Path(home) / "log"
@@ -154,7 +165,9 @@ async def run(
                 if end.heard and end.heard.unanswered:
                     err.print(f"The server's log ends with:\n{complained}", markup=False, style="dim")
             turn = await typical_turn(settings)
-    return ordinary._result(plan, cores, (before, *readings), end, single, turn)
+            async with aiohttp.ClientSession(services.http) as http, http.get("/served") as answer:
+                served = Served.model_validate(await answer.json())
+    return ordinary._result(plan, cores, (before, *readings), end, single, turn), served
 
 
 def providers(ports: tuple[str, ...], services: ServicesAt) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import grpc.aio  # type: ignore[import-untyped]
 import orjson
@@ -21,7 +22,7 @@ from starlette.routing import Route
 from domain import mulaw
 from offhook.bench.affinity import stay_on
 from offhook.bench.lifeline import end_with_parent
-from offhook.bench.services_plan import ServicesAt, ServicesPlan
+from offhook.bench.services_plan import Served, ServicesAt, ServicesPlan
 from schemas.settings import Paced
 
 PARTIAL_MS = 200
@@ -30,6 +31,8 @@ PIECE_MS = 200
 """Of speech, in one message."""
 LOUD = b"\x20\xa0" * (PIECE_MS * mulaw.BYTES_PER_MS // 2)
 """That much of a high tone."""
+HEADS = 4
+"""Bytes before a sentence, which stands in a message in a message: a tag and a length for each."""
 STREAMS = 100
 """At once on one connection, as Google's servers have it."""
 
@@ -53,12 +56,15 @@ class Services:
 
     def __init__(self, paced: Paced) -> None:
         self._paced = paced
+        self._utterances = self._sentences = self._replies = 0
+        self._peers: set[object] = set()
         self._caller_words = paced.caller_words.split()
         self._chunks = [_chunk(f" {word}" if count else word) for count, word in enumerate(paced.reply_words.split())]
         self._chunks.append(_chunk("", "STOP"))
 
     async def recognise(self, requests: AsyncIterator[bytes], _: object) -> AsyncIterator[bytes]:
         """StreamingRecognize: a word more each 200 ms of sound; all of them, final, when the sound ends."""
+        self._utterances += 1
         words, heard, told = self._caller_words, 0, 0
         async for request in requests:
             if request[0] != 5 << 3 | 2:  # not sound but the configuration
@@ -74,16 +80,30 @@ class Services:
         async for request in requests:
             if request[0] != 2 << 3 | 2:  # not text but the configuration
                 continue
+            self._sentences += 1
             await asyncio.sleep(self._paced.first_audio_ms / 1000)
-            for start in range(0, ms := len(request.split()) * self._paced.spoken_word_ms, PIECE_MS):
+            words = request[HEADS:].split()
+            for start in range(0, ms := len(words) * self._paced.spoken_word_ms, PIECE_MS):
                 yield field(1, LOUD[: (ms - start) * mulaw.BYTES_PER_MS])
 
     async def answer(self, request: Request) -> Response:
         """Gemini: always the same reply, a word in a chunk."""
         await request.body()
+        self._replies += 1
+        self._peers.add(request.client)
         if not request.url.path.endswith(":streamGenerateContent"):
             return JSONResponse({"totalTokens": 1})
         return StreamingResponse(self._reply(), media_type="text/event-stream")
+
+    async def count(self, _: Request) -> Response:
+        """What was asked so far."""
+        served = Served(
+            utterances=self._utterances,
+            sentences=self._sentences,
+            replies=self._replies,
+            connections=len(self._peers),
+        )
+        return JSONResponse(served.model_dump())
 
     async def _reply(self) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
@@ -114,8 +134,9 @@ def _chunk(text: str, reason: str = "") -> bytes:
     return b"data: " + orjson.dumps(chunk) + b"\r\n\r\n"
 
 
-async def serve(paced: Paced) -> None:
-    """Serves for good, on ports that the system chooses, and tells which they are. Cancelling ends it."""
+@asynccontextmanager
+async def serve(paced: Paced) -> AsyncIterator[ServicesAt]:
+    """Serves while the block runs, on ports that the system chooses."""
     services = Services(paced)
     rpcs = grpc.aio.server(options=[("grpc.max_concurrent_streams", STREAMS)])
     for service, method, behaviour in (
@@ -126,12 +147,24 @@ async def serve(paced: Paced) -> None:
         rpcs.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: rpc}),))
     grpc_port = rpcs.add_insecure_port("127.0.0.1:0")
     await rpcs.start()
-    app = Starlette(routes=[Route("/{path:path}", services.answer, methods=["POST"])])
+    app = Starlette(routes=[Route("/served", services.count), Route("/{path:path}", services.answer, methods=["POST"])])
     config = uvicorn.Config(app, port=0, log_level="warning", access_log=False)
     socket = config.bind_socket()
-    told = ServicesAt(grpc=f"http://127.0.0.1:{grpc_port}", http=f"http://127.0.0.1:{socket.getsockname()[1]}")
-    print(told.model_dump_json(), flush=True)
-    await uvicorn.Server(config).serve(sockets=[socket])
+    http = uvicorn.Server(config)
+    serving = asyncio.create_task(http.serve(sockets=[socket]))
+    try:
+        yield ServicesAt(grpc=f"http://127.0.0.1:{grpc_port}", http=f"http://127.0.0.1:{socket.getsockname()[1]}")
+    finally:
+        http.should_exit = True
+        await serving
+        await rpcs.stop(None)
+
+
+async def run(paced: Paced) -> None:
+    """Tells where it serves, and serves for good."""
+    async with serve(paced) as served:
+        print(served.model_dump_json(), flush=True)
+        await asyncio.Event().wait()
 
 
 def main() -> None:
@@ -139,7 +172,7 @@ def main() -> None:
     plan = ServicesPlan.model_validate_json(sys.stdin.buffer.readline())
     stay_on(plan.cores)
     end_with_parent(lambda: os._exit(0))  # connections end with their process
-    asyncio.run(serve(plan.paced))
+    asyncio.run(run(plan.paced))
 
 
 if __name__ == "__main__":

@@ -18,3 +18,15 @@ class ServicesAt(Model):
     """Speech-to-Text and Text-to-Speech."""
     http: str
     """Gemini."""
+
+
+class Served(Model):
+    """What they were asked, from the first call to the last."""
+
+    utterances: int = 0
+    """Streams of sound."""
+    sentences: int = 0
+    replies: int = 0
+    """Of Gemini, drafts included that were thrown away."""
+    connections: int = 0
+    """That Gemini was asked on."""
