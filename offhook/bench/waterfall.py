@@ -25,10 +25,11 @@ async def typical_turn(settings: Settings) -> Waterfall | None:
     """The median of each stage, over turns that went through all of them, counted from the end of the caller's speech;
     None if there were too few. Cancelling closes the store."""
     async with open_ports(settings) as ports:
-        return median_of(await _turns(ports.documents))
+        return median_of(await turns_taken(ports.documents))
 
 
-async def _turns(documents: Documents) -> list[Turn]:
+async def turns_taken(documents: Documents) -> list[Turn]:
+    """Those of the first conversations."""
     path = f"organisations/{ORGANISATION}/conversations"
     turns: list[Turn] = []
     for conversation in (await documents.query(path, limit=MOST_CONVERSATIONS)).found:

@@ -18,6 +18,9 @@ from functions import webhooks
 from functions.admin.app import app as admin_api
 from functions.analyse import turns_of
 from media_service import journal
+from offhook.bench.agent import ORGANISATION as BENCH
+from offhook.bench.waterfall import turns_taken
+from offhook.doctor import live_agents
 from offhook.seed import ORGANISATION, seed
 from schemas.settings import DEVELOPMENT_AUTH_TOKEN
 from tests.fakes.memory_documents import MemoryDocuments
@@ -89,6 +92,9 @@ def made() -> set[tuple[Query, Site]]:
         await seed(ports)
         await journal.read(documents, CONVERSATION)
         assert [turn async for turn in turns_of(ports, CONVERSATION)] == []
+        assert {agent.id async for agent, _ in live_agents(documents)} == {"agt_demo_booking", "agt_demo_orders"}
+        documents.kept[f"organisations/{BENCH}/conversations/cnv_1"] = {}
+        assert await turns_taken(documents) == []
 
     asyncio.run(ask_within())
     documents.kept[CONVERSATION] = {
