@@ -9,6 +9,8 @@ from adapters.wiring import shared_ports
 from functions import tasks as posted
 from functions import webhooks
 from functions.admin.app import app as admin
+from functions.analyse import analyse as analysed
+from functions.events import event_of
 from functions.workers import doing_tasks
 
 _webhooks = webhooks.app(shared_ports)
@@ -26,6 +28,13 @@ async def twilio(request: Request) -> Any:
 async def admin_api(request: Request) -> Any:
     """`/api/v1/…`"""
     return _admin
+
+
+@framework.cloud_event
+async def analyse(delivered: Any) -> None:
+    """`conversation.ended`"""
+    if event := event_of("conversation.ended", delivered):
+        await analysed(await shared_ports(), event)
 
 
 @framework.http

@@ -12,7 +12,7 @@ import structlog
 import typer
 import uvicorn
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from starlette.types import ASGIApp
 from structlog.tracebacks import ExceptionDictTransformer
 
@@ -155,7 +155,7 @@ def _show(said: list[str], outcome: HangUp | PutThrough | None) -> bool:
 def doctor() -> None:
     """Say what is configured, what runs embedded, what is missing, and how to add it."""
     settings = settings_or_exit()
-    table = Table("", "what", "how it stands", "what to do", box=None, header_style="dim")
+    table = Table("", "what", Column("how it stands", overflow="fold"), "what to do", box=None, header_style="dim")
     findings = examine(settings)
     for finding in findings:
         mark = {"ok": "[green]✓[/green]", "note": "[yellow]•[/yellow]", "bad": "[red]✗[/red]"}[finding.level]

@@ -1,16 +1,21 @@
 """The functions as Google Cloud runs them: under functions-framework, each in a process of its own."""
 
+import asyncio
+import json
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from twilio.request_validator import RequestValidator
 
+from adapters.sqlite_documents import SqliteDocuments
 from schemas.settings import DEVELOPMENT_AUTH_TOKEN
 
 ROOT = Path(__file__).parent.parent.parent
@@ -61,6 +66,42 @@ def test_the_webhooks_answer_under_functions_framework(tmp_path: Path) -> None:
         assert "not in service" in signed.text
         assert httpx2.get(f"{url}/twilio/voice", timeout=30).status_code == 405
         assert httpx2.get(f"{url}/elsewhere", timeout=30).status_code == 404
+
+
+def test_what_follows_a_conversation_s_end_is_triggered_by_its_event(tmp_path: Path) -> None:
+    path = "organisations/org_1/conversations/cnv_1"
+    begun = {
+        "id": "cnv_1",
+        "organisation": "org_1",
+        "agent": "agt_1",
+        "version": 1,
+        "channel": "phone",
+        "state": "ended",
+        "started_at": "2026-11-21T14:00:00Z",
+        "ended_at": "2026-11-21T14:01:00Z",
+    }
+    happened = {"organisation": "org_1", "conversation": "cnv_1"}
+
+    async def with_documents(work: Callable[[SqliteDocuments], Awaitable[Any]]) -> Any:
+        async with SqliteDocuments(tmp_path / "documents.db") as documents:
+            return await work(documents)
+
+    def tell(url: str, data: str) -> int:
+        event = {"message": {"data": data, "attributes": {"id": "cnv_1.ended"}, "messageId": "1"}}
+        headers = {
+            "ce-id": "1",
+            "ce-source": "//pubsub.googleapis.com/projects/p/topics/conversation.ended",
+            "ce-specversion": "1.0",
+            "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
+        }
+        return httpx2.post(url, json=event, headers=headers, timeout=30).status_code
+
+    asyncio.run(with_documents(lambda documents: documents.put(path, begun)))
+    with function("analyse", tmp_path) as url:
+        assert tell(url, b64encode(json.dumps(happened).encode()).decode()) == 200
+        assert tell(url, "not base64 at all") == 200  # it would be no better the next time
+    stored = asyncio.run(with_documents(lambda documents: documents.get(path)))
+    assert stored["report"]["seconds"] == 60.0
 
 
 def test_the_admin_api_answers_under_functions_framework(tmp_path: Path) -> None:
