@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # at run time only if it is chosen: importing it takes a seco
 MOST_TOKENS = 2048
 """Of one reply, thinking included: far more than anybody says at once on the phone."""
 
+MISHAPS = {"STOP", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE", "OTHER"}
+"""How an answer ends that may come out well at the next attempt."""
+
 OPENING = "(The call begins.)"
 WAITING = "(The caller is waiting.)"
 """Gemini wants the dialogue to begin and to end with the user's side."""
@@ -80,9 +83,10 @@ class GeminiBrain:
 
     async def _read(self, prompt: Prompt, thoughts: asyncio.Queue[Thought | None]) -> None:
         model = prompt.model or self._model
+        answer = _Answer(thoughts, self._next_words_s)
         try:
-            async with asyncio.timeout(self._timeout_s) as whole, asyncio.timeout(self._first_words_s) as limit:
-                await self._ask(prompt, model, _Answer(thoughts, limit, self._next_words_s))
+            async with asyncio.timeout(self._timeout_s) as whole, asyncio.timeout(self._first_words_s) as answer.limit:
+                await self._ask(prompt, model, answer)
         except Unavailable:
             raise
         except TimeoutError:
@@ -91,9 +95,18 @@ class GeminiBrain:
         except Exception as error:  # the SDK's own, the transport's, and plain ones for what it can't parse
             raise self._gemini.explain(error, model) from None
         finally:
+            if answer.usage.prompt:
+                thoughts.put_nowait(answer.usage)  # it is paid for, whatever the answer is worth
             thoughts.put_nowait(None)
 
     async def _ask(self, prompt: Prompt, model: str, answer: "_Answer") -> None:
+        """Once more if Gemini said nothing: that happens now and then, and seldom twice."""
+        try:
+            await self._ask_once(prompt, model, answer)
+        except _Nothing:
+            await self._ask_once(prompt, model, answer)
+
+    async def _ask_once(self, prompt: Prompt, model: str, answer: "_Answer") -> None:
         from google.genai.errors import ClientError
 
         beginning = self._caches.find(model, prompt.system, _tools(prompt))
@@ -118,29 +131,37 @@ class GeminiBrain:
         await answer.read(await models.generate_content_stream(model=model, contents=contents, config=config))
 
 
+class _Nothing(Unavailable):
+    """Gemini ended its answer before it said anything, for no reason that lies in the prompt."""
+
+
 class _Answer:
     """One reply, as it comes."""
 
-    def __init__(self, thoughts: asyncio.Queue[Thought | None], limit: asyncio.Timeout, next_words_s: float) -> None:
+    limit: asyncio.Timeout
+    """Until something comes."""
+
+    def __init__(self, thoughts: asyncio.Queue[Thought | None], next_words_s: float) -> None:
         self.usage = Usage()
-        self._thoughts, self._limit, self._next_words_s = thoughts, limit, next_words_s
+        self._thoughts, self._next_words_s = thoughts, next_words_s
 
     async def read(self, stream: "AsyncIterator[types.GenerateContentResponse]") -> None:
         """Raises Unavailable unless it is a whole answer, or one that only became too long."""
         loop = asyncio.get_running_loop()
-        answered, ending = False, ""
+        answered, ending, usage = False, "", Usage()
         # To the end whatever comes: leaving early would leave the socket open.
         async for chunk in stream:
-            self._limit.reschedule(loop.time() + self._next_words_s)
+            self.limit.reschedule(loop.time() + self._next_words_s)
             for thought in _thoughts(chunk):
                 answered = answered or isinstance(thought, ToolRequest) or bool(thought.text.strip())
                 self._thoughts.put_nowait(thought)
             ending = _ending(chunk) or ending
-            self.usage = _usage(chunk) or self.usage
-        if self.usage.prompt:
-            self._thoughts.put_nowait(self.usage)  # it is paid for, whatever the answer is worth
+            usage = _usage(chunk) or usage
+        self.usage = _sum(self.usage, usage)
         if not ending:
             raise Unavailable("Gemini's answer broke off")
+        if not answered and ending in MISHAPS:
+            raise _Nothing(f"Gemini gave no answer ({ending})")
         if not answered or ending not in ("STOP", "MAX_TOKENS"):
             raise Unavailable(f"Gemini gave no whole answer ({ending})")
 
@@ -251,3 +272,7 @@ def _usage(chunk: "types.GenerateContentResponse") -> Usage | None:
         reply=(spent.candidates_token_count or 0) + (spent.thoughts_token_count or 0),
         cached=spent.cached_content_token_count or 0,
     )
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(one.prompt + other.prompt, one.reply + other.reply, one.cached + other.cached)

@@ -246,26 +246,55 @@ FAILURES: dict[str, list[Step]] = {
     "a suspended key": [Refusal(403, "PERMISSION_DENIED", f"Consumer 'api_key:{KEY}' has been suspended.")],
     "an error in the stream": [Text("Well, "), ErrorChunk({"code": 503, "status": "UNAVAILABLE", "message": KEY})],
     "an error without a code": [ErrorChunk({"message": KEY})],
-    "an empty answer": [],
-    "white space only": [Text(" \n")],
     "only thoughts": [Text("Hm.", thought=True), Finish("MAX_TOKENS")],
     "a blocked prompt": [Blocked("PROHIBITED_CONTENT")],
     "a blocked answer": [Finish("SAFETY")],
     "an answer blocked on the way": [Text("Well, "), Finish("SAFETY")],
     "a recited answer": [Text("To be, or "), Finish("RECITATION")],
-    "a call that can't be parsed": [Finish("MALFORMED_FUNCTION_CALL")],
-    "a call of nothing": [Raw('{"candidates": [{"content": {"parts": [{"functionCall": {"args": {}}}]}}]}')],
     "a call without sense": [
         Raw('{"candidates": [{"content": {"parts": [{"functionCall": {"name": "a", "args": 1}}]}}]}')
     ],
-    "a call of a tool that there isn't": [Finish("UNEXPECTED_TOOL_CALL")],
     "a broken connection": [Text("Well, "), Drop()],
     "an answer that just ends": [Text("Well, "), CutShort()],
     "not JSON": [Raw("<html>")],
-    "not an answer": [Raw("[1, 2]")],
     "silence": [Wait(60)],
     "silence after the first word": [Text("Well, "), Wait(60)],
 }
+
+
+MISHAPS: dict[str, list[Step]] = {
+    "an empty answer": [],
+    "white space only": [Text(" \n")],
+    "thoughts only": [Text("Hm.", thought=True)],
+    "a call that can't be parsed": [Finish("MALFORMED_FUNCTION_CALL")],
+    "a call of a tool that there isn't": [Finish("UNEXPECTED_TOOL_CALL")],
+    "a call of nothing": [Raw('{"candidates": [{"content": {"parts": [{"functionCall": {"args": {}}}]}}]}')],
+    "not an answer": [Raw("[1, 2]")],
+}
+"""What the next attempt seldom meets again."""
+
+
+@pytest.mark.parametrize("script", MISHAPS.values(), ids=MISHAPS.keys())
+def test_an_answer_of_nothing_is_asked_for_once_more(script: list[Step]) -> None:
+    async def story() -> None:
+        async with talking_to_gemini(script, [Text("Sorry, go on.")]) as (brain, _):
+            *words, usage = await thoughts(brain, ask())
+            assert said(words).strip() == "Sorry, go on."
+            assert usage == Usage(prompt=24, reply=14, cached=8)  # of both
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("script", MISHAPS.values(), ids=MISHAPS.keys())
+def test_one_that_stays_nothing_is_unavailable(script: list[Step]) -> None:
+    async def story() -> None:
+        async with talking_to_gemini(script, script, [Text("Sorry, go on.")]) as (brain, server):
+            with pytest.raises(Unavailable, match="Gemini gave no answer"):
+                await thoughts(brain, ask())
+            assert len(server.requests) == 2
+            assert said(await thoughts(brain, ask())) == "Sorry, go on."
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("script", FAILURES.values(), ids=FAILURES.keys())
