@@ -17,8 +17,9 @@ from adapters.clock import SystemClock
 from adapters.twilio_line import TwilioStreams
 from adapters.twilio_telephony import TwilioTelephony
 from adapters.webrtc_vad import WebrtcDetector
+from domain.fallback import FallbackBrain, FallbackSpeech, FallbackVoice, Provider
 from domain.ports import Brain, Bus, Clock, Documents, Ports, Queue, Speech, Unavailable, Voice
-from schemas.settings import Paced, Settings
+from schemas.settings import BrainName, Paced, Settings, SpeechName, VoiceName
 
 T = TypeVar("T")
 
@@ -41,12 +42,15 @@ VARIABLES = {
     "gemini_location": "GOOGLE_CLOUD_LOCATION",
     "gemini_endpoint": "OFFHOOK_GEMINI_ENDPOINT",
     "speech": "OFFHOOK_SPEECH",
+    "speech_next": "OFFHOOK_SPEECH_NEXT",
     "speech_location": "OFFHOOK_SPEECH_LOCATION",
     "speech_model": "OFFHOOK_SPEECH_MODEL",
     "speech_endpoint": "OFFHOOK_SPEECH_ENDPOINT",
     "voice": "OFFHOOK_VOICE",
+    "voice_next": "OFFHOOK_VOICE_NEXT",
     "voice_endpoint": "OFFHOOK_VOICE_ENDPOINT",
     "brain": "OFFHOOK_BRAIN",
+    "brain_next": "OFFHOOK_BRAIN_NEXT",
     "paced": "OFFHOOK_PACED",
     "documents": "OFFHOOK_DOCUMENTS",
     "firestore_database": "OFFHOOK_FIRESTORE_DATABASE",
@@ -153,9 +157,10 @@ PACKAGES = {
 """By port and adapter: the package that it needs, and the extra of ours that brings it."""
 
 
-def missing_extra(settings: Settings, port: str) -> str:
-    """Which of our extras must be installed for the port's adapter; empty for none. Imports nothing."""
-    package, extra = PACKAGES.get((port, getattr(settings, port)), ("", ""))
+def missing_extra(settings: Settings, port: str, adapter: str = "") -> str:
+    """Which of our extras must be installed for the port's adapter, the first one unless it is named; empty for none.
+    Imports nothing."""
+    package, extra = PACKAGES.get((port, adapter or getattr(settings, port)), ("", ""))
     try:
         return "" if not package or find_spec(package) else extra
     except ModuleNotFoundError:
@@ -171,9 +176,18 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
         _refuse_missing_extras(settings, ADAPTERS)
         # What delivers events and tasks is opened last and so left first: who takes them needs all the others.
         documents = await _enter(stack, _documents(settings, clock))
-        speech = await _enter(stack, _speech(settings))
-        brain = await _enter(stack, _brain(settings))
-        voice = await _enter(stack, _voice(settings))
+        speech = [
+            Provider(name, await _enter(stack, _speech(settings, name)))
+            for name in dict.fromkeys((settings.speech, *settings.speech_next))
+        ]
+        brain = [
+            Provider(name, await _enter(stack, _brain(settings, name)))
+            for name in dict.fromkeys((settings.brain, *settings.brain_next))
+        ]
+        voice = [
+            Provider(name, await _enter(stack, _voice(settings, name)))
+            for name in dict.fromkeys((settings.voice, *settings.voice_next))
+        ]
         bus = await _enter(stack, _bus(settings, clock))
         queue = await _enter(stack, _queue(settings, clock))
         yield Ports(
@@ -184,26 +198,26 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             queue=queue,
             telephony=TwilioTelephony(settings.twilio_auth_token),
             streams=TwilioStreams(settings.twilio_account_sid),
-            speech=speech,
-            brain=brain,
-            voice=voice,
+            speech=FallbackSpeech(speech),
+            brain=FallbackBrain(brain),
+            voice=FallbackVoice(voice),
             tools=BuiltinTools(documents, clock),
             detector=WebrtcDetector,
-            adapters={port: getattr(settings, port) for port in ADAPTERS},
+            adapters={port: ", ".join(settings.adapters(port)) for port in ADAPTERS},
         )
 
 
 @asynccontextmanager
 async def open_port(settings: Settings, port: str) -> AsyncIterator[Any]:
-    """The adapter of one of ADAPTERS alone. Raises as `open_ports` does."""
+    """The first adapter of one of ADAPTERS, alone. Raises as `open_ports` does."""
     clock = SystemClock()
     make: Mapping[str, Callable[[], Any]] = {
         "documents": lambda: _documents(settings, clock),
         "bus": lambda: _bus(settings, clock),
         "queue": lambda: _queue(settings, clock),
-        "speech": lambda: _speech(settings),
-        "voice": lambda: _voice(settings),
-        "brain": lambda: _brain(settings),
+        "speech": lambda: _speech(settings, settings.speech),
+        "voice": lambda: _voice(settings, settings.voice),
+        "brain": lambda: _brain(settings, settings.brain),
     }
     _refuse_missing_extras(settings, [port])
     async with AsyncExitStack() as stack:
@@ -212,9 +226,10 @@ async def open_port(settings: Settings, port: str) -> AsyncIterator[Any]:
 
 def _refuse_missing_extras(settings: Settings, ports: Sequence[str]) -> None:
     for port in ports:
-        if extra := missing_extra(settings, port):
-            chosen = f"OFFHOOK_{port.upper()}={getattr(settings, port)}"
-            raise BadSettings(f"{chosen} needs the `{extra}` extra: pip install 'offhook[{extra}]'")
+        for adapter in settings.adapters(port):
+            if extra := missing_extra(settings, port, adapter):
+                chosen = f"OFFHOOK_{port.upper()}{'' if adapter == getattr(settings, port) else '_NEXT'}={adapter}"
+                raise BadSettings(f"{chosen} needs the `{extra}` extra: pip install 'offhook[{extra}]'")
 
 
 async def _enter(stack: AsyncExitStack, adapter: T) -> T:
@@ -267,8 +282,8 @@ def _queue(settings: Settings, clock: Clock) -> Queue:
             return SqliteQueue(_home(settings) / "queue.db", clock)
 
 
-def _speech(settings: Settings) -> Speech:
-    match settings.speech:
+def _speech(settings: Settings, name: SpeechName) -> Speech:
+    match name:
         case "google":
             from adapters.google_speech import GoogleSpeech
 
@@ -292,8 +307,8 @@ def _speech(settings: Settings) -> Speech:
             return PocketsphinxSpeech(settings.speech_workers)
 
 
-def _brain(settings: Settings) -> Brain:
-    match settings.brain:
+def _brain(settings: Settings, name: BrainName) -> Brain:
+    match name:
         case "gemini":
             from adapters.gemini_brain import GeminiBrain
 
@@ -308,8 +323,8 @@ def _brain(settings: Settings) -> Brain:
             return OfflineBrain()
 
 
-def _voice(settings: Settings) -> Voice:
-    match settings.voice:
+def _voice(settings: Settings, name: VoiceName) -> Voice:
+    match name:
         case "google":
             from adapters.google_voice import GoogleVoice
 

@@ -38,7 +38,7 @@ from schemas.agent import Providers
 from schemas.signals import FellBack
 from schemas.variable import Expectation
 
-SPEECH_S, LAST_SPEECH_S = 1.0, 2.0
+SPEECH_S, LAST_SPEECH_S = 1.0, 2.2
 """From the end of speech to its final transcript; the second is for the last provider, after whom there is nobody."""
 BRAIN_S, LAST_BRAIN_S = 1.2, 6.0
 """To a model's first word. The agent asks for patience meanwhile."""

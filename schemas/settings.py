@@ -4,9 +4,13 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas.model import Model
+
+SpeechName = Literal["pocketsphinx", "google", "gemini", "paced"]
+BrainName = Literal["offline", "gemini", "paced"]
+VoiceName = Literal["espeak", "google", "paced"]
 
 DEVELOPMENT_ACCOUNT_SID = "AC00000000000000000000000000000000"
 DEVELOPMENT_AUTH_TOKEN = "offhook-development-token"
@@ -66,20 +70,27 @@ class Settings(Model):
     gemini_endpoint: str = ""
     """OFFHOOK_GEMINI_ENDPOINT. This and the other endpoints: `https://host[:port]`, or `http://host:port` for a local
     server without encryption; empty for Google's own."""
-    speech: Literal["pocketsphinx", "google", "gemini", "paced"] = "pocketsphinx"
+    speech: SpeechName = "pocketsphinx"
     """OFFHOOK_SPEECH. In production `google` by default."""
+    speech_next: tuple[SpeechName, ...] = ()
+    """OFFHOOK_SPEECH_NEXT: who is asked if that fails, in this order, separated by commas. Agents may have an order of
+    their own of all of them. The same for the brain and the voice."""
     speech_location: str = "global"
     """OFFHOOK_SPEECH_LOCATION: where Speech-to-Text runs."""
     speech_model: str = "telephony"
     """OFFHOOK_SPEECH_MODEL: Speech-to-Text's."""
     speech_endpoint: str = ""
     """OFFHOOK_SPEECH_ENDPOINT."""
-    voice: Literal["espeak", "google", "paced"] = "espeak"
+    voice: VoiceName = "espeak"
     """OFFHOOK_VOICE. In production `google` by default."""
+    voice_next: tuple[VoiceName, ...] = ()
+    """OFFHOOK_VOICE_NEXT."""
     voice_endpoint: str = ""
     """OFFHOOK_VOICE_ENDPOINT."""
-    brain: Literal["offline", "gemini", "paced"] = "offline"
+    brain: BrainName = "offline"
     """OFFHOOK_BRAIN; gemini by default in production, and when GEMINI_API_KEY is set."""
+    brain_next: tuple[BrainName, ...] = ()
+    """OFFHOOK_BRAIN_NEXT."""
     paced: Paced = Paced()
     """OFFHOOK_PACED: as JSON, such as {"first_word_ms": 500}."""
     documents: Literal["sqlite", "firestore"] = "sqlite"
@@ -111,6 +122,15 @@ class Settings(Model):
     speech_workers: int = Field(default=2, ge=1)
     """OFFHOOK_SPEECH_WORKERS: processes that pocketsphinx decodes in, some 30 MB each."""
 
+    @field_validator("speech_next", "brain_next", "voice_next", mode="before")
+    @classmethod
+    def _separated(cls, names: object) -> object:
+        return [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else names
+
+    def adapters(self, port: str) -> tuple[str, ...]:
+        """The names of a port's adapters, in the order in which they are asked."""
+        return tuple(dict.fromkeys((getattr(self, port), *getattr(self, f"{port}_next", ()))))
+
     @model_validator(mode="after")
     def _holds_together(self) -> "Settings":
         if problems := [*self._problems(), *(self._problems_of_production() if self.production else ())]:
@@ -129,8 +149,9 @@ class Settings(Model):
             if emulator and not re.fullmatch(r"[^/\s]+:\d+", emulator):
                 yield f"{name} is {emulator!r}; make it the emulator's host:port"
         keyless = not self.vertex and not self.gemini_api_key
-        if "gemini" in (self.brain, self.speech) and keyless and (self.google_project or not self.production):
-            which = "OFFHOOK_BRAIN" if self.brain == "gemini" else "OFFHOOK_SPEECH"
+        asks_gemini = [port for port in ("brain", "speech") if "gemini" in self.adapters(port)]
+        if asks_gemini and keyless and (self.google_project or not self.production):
+            which = self._variable(asks_gemini[0], "gemini")
             yield f"{which}=gemini needs GEMINI_API_KEY, or GOOGLE_CLOUD_PROJECT to use Vertex AI"
         if not self.google_project and (who := self._who_needs_the_project()):
             yield f"{who} needs GOOGLE_CLOUD_PROJECT: set it to the project's id"
@@ -151,8 +172,8 @@ class Settings(Model):
         if self.production:
             return "production"
         for port, google in (("documents", "firestore"), ("bus", "pubsub"), ("speech", "google")):
-            if getattr(self, port) == google:
-                return f"OFFHOOK_{port.upper()}={google}"
+            if google in self.adapters(port):
+                return f"{self._variable(port, google)}={google}"
         return "GOOGLE_GENAI_USE_VERTEXAI" if self.vertex else ""
 
     def _problems_of_production(self) -> Iterator[str]:
@@ -180,8 +201,13 @@ class Settings(Model):
                     f"production can't share SQLite files between its services: set OFFHOOK_{port.upper()} to {instead}"
                 )
         for port in ("speech", "brain", "voice"):
-            if getattr(self, port) == "paced":
-                yield f"production answers no callers with a stand-in: set OFFHOOK_{port.upper()} to another than paced"
+            if "paced" in self.adapters(port):
+                variable = self._variable(port, "paced")
+                yield f"production answers no callers with a stand-in: set {variable} to another than paced"
+
+    def _variable(self, port: str, adapter: str) -> str:
+        """The one that chooses this adapter."""
+        return f"OFFHOOK_{port.upper()}{'' if getattr(self, port) == adapter else '_NEXT'}"
 
     @property
     def _endpoints(self) -> dict[str, str]:

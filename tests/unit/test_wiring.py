@@ -1,5 +1,6 @@
 """Settings from the environment."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -8,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from adapters.wiring import BadSettings, read_settings
+from adapters.wiring import BadSettings, open_ports, read_settings
+from domain.fallback import FallbackBrain
 from domain.ports import Unavailable
 
 ROOT = Path(__file__).parent.parent.parent
@@ -49,6 +51,17 @@ def test_the_stand_ins_pace_is_settable(tmp_path: Path) -> None:
         settings(tmp_path, OFFHOOK_PACED='{"first_wrd_ms": 500}')
 
 
+def test_every_provider_is_opened_in_its_order(tmp_path: Path) -> None:
+    given = settings(tmp_path, OFFHOOK_SPEECH="paced", OFFHOOK_VOICE="paced", OFFHOOK_BRAIN_NEXT=" paced,offline,")
+
+    async def story() -> tuple[list[str], str]:
+        async with open_ports(given) as ports:
+            assert isinstance(ports.brain, FallbackBrain)
+            return [provider.name for provider in ports.brain.providers], ports.adapters["brain"]
+
+    assert asyncio.run(story()) == (["offline", "paced"], "offline, paced")
+
+
 def test_the_media_address_follows_the_public_one(tmp_path: Path) -> None:
     there = settings(tmp_path, PUBLIC_URL="https://phone.example.com/")
     assert there.public_urls == ("https://phone.example.com",)
@@ -65,6 +78,9 @@ def test_the_media_address_follows_the_public_one(tmp_path: Path) -> None:
     [
         ({"PORT": "eighty"}, "PORT"),
         ({"OFFHOOK_SPEECH": "psychic"}, "OFFHOOK_SPEECH"),
+        ({"OFFHOOK_VOICE_NEXT": "paced, psychic"}, "OFFHOOK_VOICE_NEXT"),
+        ({"OFFHOOK_SPEECH_NEXT": "google"}, "OFFHOOK_SPEECH_NEXT=google needs GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_BRAIN_NEXT": "gemini"}, "OFFHOOK_BRAIN_NEXT=gemini needs GEMINI_API_KEY"),
         ({"OFFHOOK_BRAIN": "gemini"}, "GEMINI_API_KEY"),
         ({"OFFHOOK_BRAIN": "gemini", "GOOGLE_GENAI_USE_VERTEXAI": "true"}, "GOOGLE_CLOUD_PROJECT"),
         ({"OFFHOOK_DOCUMENTS": "firestore"}, "OFFHOOK_DOCUMENTS=firestore needs GOOGLE_CLOUD_PROJECT"),
