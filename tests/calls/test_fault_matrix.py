@@ -244,11 +244,14 @@ class Cell:
     """Another provider stands by."""
     at_once: bool = False
     """The fault is there when the process begins."""
+    frozen: bool = False
+    """The store hangs as well."""
 
     @property
     def name(self) -> str:
         since = ", from the process's beginning" if self.at_once else ""
-        return f"{self.service} {self.way}{since}{', another stands by' if self.standby else ''}"
+        also = " while the store hangs" if self.frozen else ""
+        return f"{self.service} {self.way}{since}{also}{', another stands by' if self.standby else ''}"
 
 
 @dataclass
@@ -266,7 +269,7 @@ class Came:
 
 class FaultLab(Lab):
     def __init__(self, cell: Cell) -> None:
-        self.fault = fault = Fault(cell.way)
+        fault = Fault(cell.way)
         asks_model = cell.service == "Brain"
         super().__init__("orders" if asks_model else "booking", brain=Assistant() if asks_model else None)
         if asks_model:
@@ -274,6 +277,10 @@ class FaultLab(Lab):
         self.caller = TimedCaller
         self.bus, self.queue = MemoryBus(), MemoryQueue()
         self._faulty: dict[str, Any] = {}
+        self._faults = [fault]
+        if cell.frozen:
+            self._faults.append(Fault("hangs"))
+            self.documents = FaultyDocuments(self._faults[1])
         match cell.service:
             case "Speech":
                 ears = [
@@ -298,6 +305,11 @@ class FaultLab(Lab):
             case "Queue":
                 self._faulty["queue"] = FaultyQueue(fault)
 
+    def fail(self, on: bool = True) -> None:
+        """From now on, or no longer."""
+        for fault in self._faults:
+            fault.on = on
+
     def ports(self) -> Ports:
         return replace(super().ports(), **self._faulty)
 
@@ -308,11 +320,11 @@ def hold(cell: Cell) -> Came:
     sentence on, or from the beginning."""
     lab = FaultLab(cell)
     lines = QUESTIONS if cell.service == "Brain" else BOOKING
-    lab.fault.on = cell.at_once
+    lab.fail(cell.at_once)
 
     async def story(_: Lab, caller: Caller) -> None:
         await caller.listens(quiet_ms=PATIENT_MS)
-        lab.fault.on = True
+        lab.fail()
         for line in lines:
             await caller.says(line)
             await caller.listens(quiet_ms=PATIENT_MS)
@@ -352,6 +364,7 @@ WITH_STANDBY = ("Speech", "Brain", "Voice")
 CELLS = [
     *(Cell(service, way, standby) for service in WITH_STANDBY for standby in (False, True) for way in WAYS),
     *(Cell("Voice", way, standby, at_once=True) for way in ("refuses", "hangs") for standby in (False, True)),
+    *(Cell(service, "hangs", standby, frozen=True) for service in WITH_STANDBY for standby in (False, True)),
     *(Cell(service, way) for service in ("Documents", "Bus", "Queue") for way in WAYS),
 ]
 every_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
@@ -381,7 +394,7 @@ def test_what_was_said_to_be_booked_is(cell: Cell) -> None:
 @every_cell
 def test_what_was_kept_makes_sense(cell: Cell) -> None:
     came = hold(cell)
-    came.lab.fault.on = False
+    came.lab.fail(False)
     assert folded(came.lab) == stored_state(came.lab)
 
 
@@ -395,11 +408,11 @@ def test_a_bus_that_failed_learns_of_the_call_once_it_works(way: str) -> None:
     async def story() -> None:
         await lab.prepare()
         await ports.documents.put("calls/CA1", entry.model_dump(mode="json"))
-        lab.fault.on = True
+        lab.fail()
         with suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(15):
                 await end(ports, "CA1", "completed")
-        lab.fault.on = False
+        lab.fail(False)
         await end(ports, "CA1", "completed")  # the carrier tells it again
 
     virtual_time.run(story())

@@ -3,9 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
+
+from domain.fallback import FallbackVoice, Provider
 from domain.mulaw import silence
-from domain.phrases import PAUSE_MS, PhraseBook, RememberingVoice
-from domain.ports import Spoken, VoiceStyle
+from domain.phrases import DOWN_S, PATIENCE_S, PAUSE_MS, PhraseBook, RememberingVoice
+from domain.ports import Spoken, Unavailable, VoiceStyle
+from tests.fakes import virtual_time
 
 STYLE = VoiceStyle()
 
@@ -83,3 +87,80 @@ def test_phrases_can_be_learnt_before_they_are_needed() -> None:
         asyncio.run(voice.learn(["One", "Two"], STYLE))
     speak(voice, "One")
     assert inner.streams == [["One"], ["Two"]]
+
+
+class LateVoice(CountingVoice):
+    """The same, some seconds late; with `broken`, it breaks off after its first sound."""
+
+    def __init__(self, late_s: float = 0.0, broken: bool = False) -> None:
+        super().__init__()
+        self.late_s, self.broken = late_s, broken
+
+    async def speak(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
+        async for piece in super().speak(text, style):
+            if isinstance(piece, bytes):
+                await asyncio.sleep(self.late_s)
+            yield piece
+            if self.broken:
+                raise Unavailable("broken")
+
+
+def in_virtual_time(voice: RememberingVoice, *texts: str) -> list[tuple[float, bytes | Spoken]]:
+    async def timed() -> list[tuple[float, bytes | Spoken]]:
+        loop = asyncio.get_running_loop()
+        return [(loop.time(), piece) async for piece in voice.speak(sentences(*texts), STYLE)]
+
+    return virtual_time.run(timed())
+
+
+def remembering(inner: CountingVoice | FallbackVoice) -> RememberingVoice:
+    """It knows how its filler sounds."""
+    book = PhraseBook()
+    book.keep("Wait.", STYLE, b"Wait.")
+    return RememberingVoice(inner, book, {"Hello.", "Wait."}, filler="Wait.")
+
+
+@pytest.mark.parametrize("text", ["Hello.", "It is four."])
+def test_while_the_voice_is_late_the_filler_is_heard(text: str) -> None:
+    voice = remembering(LateVoice(1.5))
+    assert in_virtual_time(voice, text) == [
+        (PATIENCE_S, b"Wait."),
+        (PATIENCE_S, Spoken("Wait.")),
+        (1.5, text.encode()),
+        (1.5, Spoken(text)),
+    ]
+
+
+def test_the_filler_is_no_part_of_what_is_remembered() -> None:
+    voice = remembering(LateVoice(1.5))
+    in_virtual_time(voice, "Hello.")
+    assert in_virtual_time(voice, "Hello.") == [(0, b"Hello."), (0, Spoken("Hello."))]
+
+
+def test_a_voice_in_time_needs_no_filler() -> None:
+    assert in_virtual_time(remembering(LateVoice(0.9)), "It is four.")[0] == (0.9, b"It is four.")
+
+
+def test_what_another_voice_said_is_not_remembered() -> None:
+    first, second = LateVoice(broken=True), CountingVoice()
+    voice = remembering(FallbackVoice([Provider("first", first), Provider("second", second)]))
+    for _ in range(2):
+        in_virtual_time(voice, "Hello.")
+    assert second.streams == [["Hello."], ["Hello."]]
+
+
+def test_a_voice_that_has_just_failed_is_not_tried_with_a_phrase_that_nobody_remembers() -> None:
+    inner = LateVoice(broken=True)
+    voice = remembering(inner)
+
+    async def story() -> None:
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                async for _ in voice.speak(sentences("Hello."), STYLE):
+                    pass
+        assert len(inner.streams) == 1
+        inner.broken = False
+        await asyncio.sleep(DOWN_S)
+        assert [piece async for piece in voice.speak(sentences("Hello."), STYLE)] == [b"Hello.", Spoken("Hello.")]
+
+    virtual_time.run(story())
