@@ -217,9 +217,12 @@ class _Tape(Generic[T]):
         self._pouring = asyncio.create_task(self._pour())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Raises what went wrong where the stream comes from."""
         self._pouring.cancel()
         await asyncio.wait([self._pouring])
+        if not self._pouring.cancelled() and (problem := self._pouring.exception()) and kind is None:
+            raise problem
 
     async def _pour(self) -> None:
         try:

@@ -284,8 +284,7 @@ def test_nothing_works_without_a_provider() -> None:
 
 
 class Speaker:
-    """Says each sentence as its own letters, 8 a ms; `script` tells what it does before: seconds to wait, or what to
-    raise, the same for every sentence. A number behind `|` waits in the middle of a sentence."""
+    """Says each sentence as its own letters; `before` each, and `amid` each, it waits some seconds or raises."""
 
     def __init__(self, *before: float | Exception, amid: Sequence[float | Exception] = ()) -> None:
         self._before, self._amid = before, amid
@@ -404,6 +403,23 @@ def test_the_voice_s_name_is_the_first_provider_s() -> None:
     first, second = Speaker(REFUSED), Speaker()
     spoken(first, second)
     assert [first.styles[0].voice, second.styles[0].voice] == ["theirs", ""]
+
+
+def test_what_goes_wrong_where_the_sentences_come_from_is_nobody_s_failure() -> None:
+    async def failing() -> AsyncIterator[str]:
+        yield "One."
+        raise REFUSED
+
+    told = Told()
+
+    async def story() -> None:
+        voice = FallbackVoice([Provider("a", Speaker()), Provider("b", Speaker())], told.append)
+        with pytest.raises(Unavailable, match="refused"):
+            async for _ in voice.speak(failing(), STYLE):
+                pass
+
+    virtual_time.run(story())
+    assert told == []
 
 
 def test_with_every_voice_down_it_says_so() -> None:
