@@ -167,7 +167,7 @@ async def run(
                     except (aiohttp.ClientError, psutil.NoSuchProcess):
                         raise ordinary.Failed(f"the server went away:\n{ordinary._tail(log)}") from None
                 complained = ordinary._tail(log)
-                if end.heard and end.heard.unanswered:
+                if end.broken or (end.heard and end.heard.unanswered):
                     err.print(f"The server's log ends with:\n{complained}", markup=False, style="dim")
             turn = await typical_turn(settings)
             async with aiohttp.ClientSession(services.http) as http, http.get("/served") as answer:
