@@ -167,6 +167,9 @@ class _Listening:
         match piece:
             case bytes() if self._speaking:
                 self._turn += piece
+                if len(self._turn) > 2 * LONGEST:  # not each time: it moves megabytes
+                    del self._turn[:-LONGEST]
+                    self._resumed_at = max(0, self._resumed_at - LONGEST)
             case bytes():
                 self._pre_roll += piece
                 del self._pre_roll[:-PRE_ROLL]
@@ -197,6 +200,9 @@ class _Listening:
                 text = await self._speech.write_down(turn, expectation)
             except Unavailable as problem:
                 self._finals.put_nowait(problem)
+            except Exception as problem:  # it must not pass for silence
+                log.exception("recogniser_broke")
+                self._finals.put_nowait(Unavailable(f"Gemini could not be understood ({type(problem).__name__})"))
             else:
                 self._finals.put_nowait(Transcript(text, final=True))
 
