@@ -1,5 +1,6 @@
 """Twilio's webhooks: a call comes in, a stream or a transfer ended, a call's status changed."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -34,6 +35,14 @@ AGAIN_S = 2
 """How long the carrier waits before it asks again, while the store is away."""
 LEFT_ALONE = timedelta(minutes=2)
 """How long a call may wait for its first stream before it is written off."""
+STORE_S = 3.0
+"""How long the store may take over an answer that somebody on the phone waits for."""
+QUEUE_S = 1.0
+"""The queue's part: the call goes on without it."""
+TOLD_S = 10.0
+"""How long noting what we are told may take, the telling of others included: the carrier gives up after 15 s."""
+ENDED = "conversation.ended"
+"""The topic on which the end of a conversation is told."""
 
 _SID = re.compile(r"[A-Za-z0-9]{2,64}")
 
@@ -73,13 +82,15 @@ class Webhooks:
             return form
         sid, called = _text(form, "CallSid"), _text(form, "To")
         try:
-            entry = await self._take(ports, sid, called, _text(form, "From"))
-        except Unavailable as problem:
-            log.error("call_not_taken", call_sid=sid, why=str(problem))
+            async with asyncio.timeout(STORE_S):
+                entry = await self._take(ports, sid, called, _text(form, "From"))
+        except (Unavailable, TimeoutError) as problem:
+            log.error("call_not_taken", call_sid=sid, why=_why(problem))
             return _twiml(ports.telephony.say_goodbye(OUT_OF_ORDER))
         except _Refused as refusal:
             log.info("call_refused", call_sid=sid, number=called, said=str(refusal))
             return _twiml(ports.telephony.say_goodbye(str(refusal)))
+        await self._look_after(ports, sid)
         return _twiml(self._stream(ports, request, sid, entry))
 
     async def next(self, request: Request) -> Response:
@@ -91,9 +102,10 @@ class Webhooks:
         sid, token = _text(form, "CallSid"), request.headers.get("i-twilio-idempotency-token", "")
         call_status, dial_status = _text(form, "CallStatus"), _text(form, "DialCallStatus")
         try:
-            answer = await self._after(ports, request, sid, token, call_status, dial_status)
-        except Unavailable as problem:
-            log.error("call_waits", call_sid=sid, why=str(problem))
+            async with asyncio.timeout(STORE_S):
+                answer = await self._after(ports, request, sid, token, call_status, dial_status)
+        except (Unavailable, TimeoutError) as problem:
+            log.error("call_waits", call_sid=sid, why=_why(problem))
             answer = ports.telephony.ask_again(self._url(ports, request, "/twilio/next"), AGAIN_S)
         log.info("call_next", call_sid=sid, status=call_status, dial_status=dial_status)
         return _twiml(answer)
@@ -131,14 +143,15 @@ class Webhooks:
             return form
         sid = _text(form, "CallSid")
         try:
-            if _text(form, "StreamEvent"):
-                if error := _text(form, "StreamError"):
-                    log.warning("stream_error", call_sid=sid, error=error)
-                    await _update(ports, sid, {"stream_error": error[:500]})
-            elif _text(form, "CallStatus") in OVER:
-                await end(ports, sid, _text(form, "CallStatus"))
-        except Unavailable as problem:
-            log.error("status_not_stored", call_sid=sid, why=str(problem))
+            async with asyncio.timeout(TOLD_S):
+                if _text(form, "StreamEvent"):
+                    if error := _text(form, "StreamError"):
+                        log.warning("stream_error", call_sid=sid, error=error)
+                        await _update(ports, sid, {"stream_error": error[:500]})
+                elif _text(form, "CallStatus") in OVER:
+                    await end(ports, sid, _text(form, "CallStatus"))
+        except (Unavailable, TimeoutError) as problem:
+            log.error("status_not_stored", call_sid=sid, why=_why(problem))
             return PlainTextResponse("try again\n", status_code=503)
         return Response(status_code=204)
 
@@ -163,7 +176,6 @@ class Webhooks:
     async def _take(self, ports: Ports, sid: str, called: str, caller: str) -> CallEntry:
         """The call's entry, made now unless the webhook came before. Raises _Refused."""
         if known := await ports.documents.get(f"calls/{sid}"):
-            await self._look_after(ports, sid)
             return CallEntry.model_validate(known)
         organisation, agent, version = await self._whose(ports, called)
         now = ports.clock.now()
@@ -203,13 +215,17 @@ class Webhooks:
             return entry
 
         entry = await ports.documents.transact(body)
-        await self._look_after(ports, sid)
         log.info("call_taken", call_sid=sid, conversation=entry.conversation, agent=agent.id)
         return entry
 
     async def _look_after(self, ports: Ports, sid: str) -> None:
+        """Sees to it that the call is written off if nothing more is ever heard of it. Without that it goes on, too."""
         task = Task(f"left-alone-{sid}", "left_alone", {"call_sid": sid})
-        await ports.queue.enqueue(task, ports.clock.now() + LEFT_ALONE)
+        try:
+            async with asyncio.timeout(QUEUE_S):
+                await ports.queue.enqueue(task, ports.clock.now() + LEFT_ALONE)
+        except (Unavailable, TimeoutError) as problem:
+            log.error("call_not_looked_after", call_sid=sid, why=_why(problem))
 
     async def _whose(self, ports: Ports, called: str) -> tuple[Organisation, Agent, AgentVersion]:
         """Number → organisation, agent, its live version. Raises _Refused."""
@@ -302,7 +318,7 @@ async def end(ports: Ports, sid: str, call_status: str) -> None:
     if ended is not None:
         log.info("call_ended", call_sid=sid, conversation=ended.id, outcome=ended.outcome)
         happened: Document = {"organisation": ended.organisation, "conversation": ended.id}
-        await ports.bus.publish(Event(f"{ended.id}.ended", "conversation.ended", happened))
+        await ports.bus.publish(Event(f"{ended.id}.ended", ENDED, happened))
 
 
 async def left_alone(ports: Ports, task: Task) -> None:
@@ -320,6 +336,10 @@ async def _update(ports: Ports, sid: str, changes: Document) -> None:
             tx.put(f"calls/{sid}", {**stored, **changes})
 
     await ports.documents.transact(body)
+
+
+def _why(problem: Unavailable | TimeoutError) -> str:
+    return str(problem) or "it took too long"
 
 
 def _text(form: FormData, name: str) -> str:

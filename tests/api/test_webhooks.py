@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,12 +12,12 @@ import structlog
 from starlette.testclient import TestClient
 from twilio.request_validator import RequestValidator
 
-from domain.ports import Ports, Task
+from domain.ports import Event, Ports, Task, Unavailable
 from functions import webhooks
 from functions.analyse import analyse
 from offhook.seed import ORGANISATION, seed
 from schemas.settings import DEVELOPMENT_AUTH_TOKEN
-from tests.fakes.ports import NOW, paper_ports
+from tests.fakes.ports import NOW, MemoryBus, MemoryQueue, paper_ports
 
 SID = "CA" + "1" * 32
 CALL = {"CallSid": SID, "AccountSid": "AC1", "From": "+15005550100", "To": "+15005550001", "CallStatus": "ringing"}
@@ -156,6 +157,63 @@ def test_an_agent_that_is_switched_off_takes_no_calls(desk: Desk) -> None:
 def test_a_store_that_is_down_is_apologised_for(desk: Desk) -> None:
     desk.ports.documents.failing = True  # type: ignore[attr-defined]
     assert "can't take your call" in (desk.verbs("/twilio/voice", CALL)[0].text or "")
+
+
+class HangingQueue(MemoryQueue):
+    async def enqueue(self, task: Task, at: datetime) -> None:
+        await asyncio.Event().wait()
+
+
+class RefusingQueue(MemoryQueue):
+    async def enqueue(self, task: Task, at: datetime) -> None:
+        raise Unavailable("there is no such queue")
+
+
+class HangingBus(MemoryBus):
+    async def publish(self, event: Event) -> None:
+        await asyncio.Event().wait()
+
+
+def test_a_store_that_hangs_is_apologised_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.ports.documents.frozen = True  # type: ignore[attr-defined]
+    monkeypatch.setattr(webhooks, "STORE_S", 0.05)
+    with structlog.testing.capture_logs() as logs:
+        assert "can't take your call" in (desk.verbs("/twilio/voice", CALL)[0].text or "")
+    assert [log["why"] for log in logs if log["event"] == "call_not_taken"] == ["it took too long"]
+
+
+def test_while_the_store_hangs_a_call_under_way_waits_and_asks_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.verbs("/twilio/voice", CALL)
+    desk.ports.documents.frozen = True  # type: ignore[attr-defined]
+    monkeypatch.setattr(webhooks, "STORE_S", 0.05)
+    pause, redirect = desk.verbs("/twilio/next", {**CALL, "CallStatus": "in-progress"})
+    assert (pause.tag, redirect.tag, redirect.text) == ("Pause", "Redirect", "http://127.0.0.1:8080/twilio/next")
+
+
+@pytest.mark.parametrize("queue", [HangingQueue(), RefusingQueue()], ids=["hangs", "refuses"])
+def test_a_call_goes_on_without_the_queue(desk: Desk, queue: MemoryQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "QUEUE_S", 0.05)
+    desk.ports = replace(desk.ports, queue=queue)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            assert desk.verbs("/twilio/voice", CALL)[0].tag == "Connect"
+    assert desk.conversation()["state"] == "active"
+    assert len([log for log in logs if log["event"] == "call_not_looked_after"]) == 2
+
+
+def test_a_status_that_could_not_be_told_on_is_asked_for_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.verbs("/twilio/voice", CALL)
+    working = desk.ports
+    desk.ports = replace(working, bus=HangingBus())
+    form = {"CallSid": SID, "CallStatus": "completed"}
+    with monkeypatch.context() as patience:
+        patience.setattr(webhooks, "TOLD_S", 0.05)
+        assert desk.post("/twilio/status", form).status_code == 503
+    desk.ports = working
+    assert desk.post("/twilio/status", form).status_code == 204
+    assert len(desk.ports.bus.events) == 1  # type: ignore[attr-defined]
 
 
 def test_a_lost_stream_is_opened_again_with_another_ticket(desk: Desk) -> None:
