@@ -5,6 +5,7 @@ from typing import Literal
 
 from domain import acts as a
 from domain.conversation import Conversation
+from domain.fallback import chosen
 from domain.ports import Ports
 from domain.reply import run_tool, think
 from schemas import signals as s
@@ -18,7 +19,10 @@ class Chat:
     """One typed conversation. What is said counts as heard at once. Its turns are kept; where it stands is not."""
 
     def __init__(self, ports: Ports, conversation: Conversation, stored: Stored) -> None:
-        self._ports, self._conversation, self._stored = ports, conversation, stored
+        self._fell: list[s.Signal] = []
+        """What fell back and isn't noted yet."""
+        self._ports = chosen(ports, conversation.version.providers, self._fell.append)
+        self._conversation, self._stored = conversation, stored
         self._path = f"organisations/{stored.organisation}/conversations/{stored.id}"
         self._began = stored.started_at
         self._said: list[str] = []
@@ -55,7 +59,9 @@ class Chat:
                 return [s.Cut(at=self._at(), reply=reply, heard=" ".join(self._said), unheard="")]
             case a.Think():
                 async with aclosing(think(self._ports.brain, act)) as thoughts:  # type: ignore[type-var]
-                    return [thought.model_copy(update={"at": self._at()}) async for thought in thoughts]
+                    thought = [each async for each in thoughts]
+                signals, self._fell[:] = [*self._fell, *thought], []
+                return [signal.model_copy(update={"at": self._at()}) for signal in signals]
             case a.RunTool():
                 returned = await run_tool(self._ports.tools, self._conversation.organisation, act)
                 return [returned.model_copy(update={"at": self._at()})]

@@ -1,20 +1,28 @@
 """Typed conversations."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
-from domain.ports import Ports
+from adapters.offline_brain import OfflineBrain
+from domain.fallback import FallbackBrain, Provider
+from domain.ports import Brain, Document, Ports, Prompt, Thought, Unavailable
 from functions.chat import Chat, chat_with
 from offhook.seed import ORGANISATION, seed
 from tests.fakes.ports import paper_ports
 
 
-def chat(*lines: str, agent: str = "agt_demo_booking") -> tuple[list[str], Chat, Ports]:
-    """What the agent said to these lines, the chat, and where it was kept."""
+def chat(
+    *lines: str, agent: str = "agt_demo_booking", providers: Document | None = None, **parts: Any
+) -> tuple[list[str], Chat, Ports]:
+    """What the agent said to these lines, the chat, and where it was kept. `parts` are ports of another kind."""
 
     async def talk() -> tuple[list[str], Chat, Ports]:
-        ports = paper_ports()
+        ports = paper_ports(**parts)
         await seed(ports)
+        if providers:
+            path = f"organisations/{ORGANISATION}/agents/{agent}/versions/1"
+            await ports.documents.put(path, {**(await ports.documents.get(path) or {}), "providers": providers})
         chat = await chat_with(ports, ORGANISATION, agent)
         assert chat is not None
         said = await chat.open()
@@ -66,6 +74,30 @@ def test_a_caller_who_leaves_is_written_down() -> None:
         return str(kept(ports)["outcome"])
 
     assert asyncio.run(talk()) == "caller_left"
+
+
+class Broken:
+    """A model that is away."""
+
+    async def think(self, prompt: Prompt) -> AsyncIterator[Thought]:
+        raise Unavailable("it is away")
+        yield
+
+
+def test_what_fell_back_is_written_down() -> None:
+    brain = FallbackBrain([Provider[Brain]("first", Broken()), Provider[Brain]("second", OfflineBrain())])
+    said, _, ports = chat("purple", "tomorrow", brain=brain)
+    assert said[-1] == "What time would suit you?"
+    documents: Any = ports.documents
+    turns = [d["fell_back"] for path, d in sorted(documents.kept.items()) if "/turns/" in path]
+    assert turns == [[], ["brain: second instead of first"], []]
+
+
+def test_an_agent_s_own_choice_of_providers_holds_in_a_chat() -> None:
+    brain = FallbackBrain([Provider[Brain]("first", Broken()), Provider[Brain]("second", OfflineBrain())])
+    _, _, ports = chat("purple", brain=brain, providers={"brain": ["second"]})
+    documents: Any = ports.documents
+    assert [d["fell_back"] for path, d in documents.kept.items() if "/turns/" in path] == [[], []]
 
 
 def test_an_agent_that_is_not_there_is_none() -> None:
