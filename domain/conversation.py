@@ -40,6 +40,8 @@ LONGEST_SILENCE_MS = 2400
 store may take 500 ms of them, the voice 100."""
 AT_LEAST_MS = 500
 """How long a final transcript may take once the silence has settled the turn."""
+OVERLAP_MS = 400
+"""Speech that the VAD tells of so soon after the agent's end began before it."""
 MOST_THOUGHTS = 6
 """How often a model may think in one reply: each round of tools needs another."""
 
@@ -66,7 +68,7 @@ class Conversation:
         self._zone = ZoneInfo(organisation.time_zone)
         self._acts: list[a.Act] = []
         self._later: list[a.Act] = []
-        """What the draft would do that can't be undone."""
+        """What the draft would do that can't be undone. Not part of the state: no line goes on with another's draft."""
 
     @property
     def over(self) -> bool:
@@ -132,6 +134,9 @@ class Conversation:
             case s.SpeechBegan():
                 state.speaking = True
                 if state.phase is Phase.HEARING:
+                    if before is Phase.LISTENING:
+                        ended = state.finished_at
+                        state.overlapping = ended is not None and signal.at - ended <= OVERLAP_MS
                     self._listen()
                 elif state.phase is Phase.HESITATING and before is Phase.SPEAKING:
                     self._hesitate()
@@ -150,7 +155,7 @@ class Conversation:
                 state.partials = state.partials or not signal.final
                 if state.phase in (Phase.HEARING, Phase.SETTLING):
                     self._hear(signal)
-                elif state.doubted and state.phase in (Phase.HESITATING, Phase.SPEAKING):
+                elif state.doubted and state.phase in (Phase.HESITATING, Phase.SPEAKING, Phase.LISTENING):
                     self._weigh_sound(signal)
             case s.Settled():
                 state.settled = True
@@ -170,6 +175,8 @@ class Conversation:
                 if state.alive:
                     call = ToolCall(id=signal.id, tool=signal.tool, arguments=signal.arguments)
                     state.requests.append(Remark(role="request", call=call, opaque=signal.opaque))
+            case s.ThoughtOut() | s.Returned() if state.phase is Phase.HESITATING:
+                state.postponed.append(signal)  # it may start what can't be taken back
             case s.ThoughtOut():
                 if state.alive:
                     self._thought_out(signal)
@@ -220,7 +227,8 @@ class Conversation:
         """Another line after one was lost, or after a transfer that nobody answered."""
         state = self.state
         ending, running, last_words = state.ending, state.running, state.unheard or " ".join(state.said)
-        state.alive, state.draft = False, None  # what was being said is lost with the line
+        state.alive = False  # what was being said is lost with the line
+        self._discard()
         refused = isinstance(self.walk.nodes[flow.node], Transfer) and bool(signal.dial_status)
         if refused and (step := self.walk.failed(flow, self._moment)):
             self._begin_reply()
@@ -268,12 +276,15 @@ class Conversation:
             self._discard()
         if state.phase is not Phase.SETTLING:
             return
+        endpoint = self._endpoint()
+        if state.speech_end is not None and signal.at - state.speech_end < endpoint.silence_ms:
+            state.settled = False  # these words ask for more silence than there was
         if signal.final:
             state.final_at = signal.at
             if state.settled:
                 state.phase = after(state.phase, s.Settled)
                 return self._take_turn()
-        self._do(self._endpoint())
+        self._do(endpoint)
         self._draft()
 
     # --- a sound while the agent speaks ---
@@ -308,7 +319,8 @@ class Conversation:
     def _breaks_nothing_off(self, words: str) -> bool:
         """The agent was cut by it, and it was nothing."""
         state = self.state
-        return (bool(state.unheard) or state.thinking) and not self._means_something(words)
+        broken_off = bool(state.unheard) or state.thinking or state.overlapping
+        return broken_off and not self._means_something(words)
 
     def _echoes(self, words: str) -> bool:
         heard = plain(words)
@@ -320,6 +332,7 @@ class Conversation:
         if self._acting:
             return self._resume()
         state.phase = after(state.phase, Interrupt)
+        state.postponed = []
         final = state.final
         self._listen()
         if not state.speaking:
@@ -332,7 +345,10 @@ class Conversation:
         state = self.state
         if state.phase is Phase.HESITATING:
             state.phase = after(state.phase, Resume)
+            postponed, state.postponed = state.postponed, []
             self._do(a.Resume(state.reply), a.Watch("reply", self.version.patience.filler_ms))
+            for signal in postponed:
+                self._follow(signal, state.phase)
 
     # --- drafts ---
 
@@ -388,6 +404,9 @@ class Conversation:
         state = self.state
         if state.draft:
             self._do(a.Discard(state.draft.reply))
+            if turn := state.draft.turn:
+                state.spent_prompt += turn.prompt_tokens
+                state.spent_reply += turn.reply_tokens
             state.draft = None
             state.discarded += 1
 
@@ -418,6 +437,7 @@ class Conversation:
                 "waterfall": waterfall,
             }
         )
+        draft.speaking, draft.partials = state.speaking, state.partials
         self.state, draft.fell_back = draft, []
         self._measure("settled_ms")
         owed = self._owe_answer(ended)
@@ -458,7 +478,7 @@ class Conversation:
         if state.draft and not keys and self._fits(state.draft):
             return self._release(state.draft)
         if not keys and self._breaks_nothing_off(words):
-            return self._go_on(state.flow)
+            return self._go_on(state.flow) if state.unheard or state.thinking else self._listen_on()
         self._discard()
         number = state.turn.number + 1 if state.turn else 0
         state.turn = Turn(
@@ -468,7 +488,10 @@ class Conversation:
             caller=words,
             keys=keys,
             discarded_drafts=state.discarded,
+            prompt_tokens=state.spent_prompt,
+            reply_tokens=state.spent_reply,
         )
+        state.discarded = state.spent_prompt = state.spent_reply = 0
         if state.speech_end is not None and not keys:
             final = None if state.final_at is None else state.final_at - state.speech_end
             waterfall = Waterfall(speech_end_ms=state.speech_end, final_ms=final)
@@ -485,6 +508,14 @@ class Conversation:
         else:
             self._go(self.walk.fill(state.flow, {}, self._moment))
         self._do(a.Record(self._turn))
+
+    def _listen_on(self) -> None:
+        """It was a murmur at the end of what the agent said."""
+        state = self.state
+        state.phase = after(state.phase, Yield)
+        state.words, state.overlapping = "", False
+        self._do(a.Expect(self._expectation()))
+        self._let_speak()
 
     def _go_on(self, flow: FlowState, first: str = "") -> None:
         """The agent goes on where it stopped: after a noise that nothing was understood of, or on a new line."""
@@ -516,8 +547,8 @@ class Conversation:
         state.numbered += 1
         state.reply = state.numbered
         state.alive, state.said, state.unheard, state.sent_at = True, [], "", None
-        state.delays = state.thoughts = state.fillers = state.drafts = state.discarded = 0
-        state.granted = state.closed = state.cutting = state.doubted = False
+        state.delays = state.thoughts = state.fillers = state.drafts = 0
+        state.granted = state.closed = state.cutting = state.doubted = state.overlapping = False
         state.thinking, state.fallback, state.requests, state.running = False, "", [], ""
         state.ending, state.failing = None, ""
         state.words, state.final, state.settled, state.keys = "", False, False, ""
@@ -750,7 +781,7 @@ class Conversation:
 
     def _finished(self, before: Phase) -> None:
         state = self.state
-        state.alive = False
+        state.alive, state.finished_at = False, self._at
         self._heard(" ".join(state.said))
         self._do(a.Record(self._turn))
         if before is Phase.LEAVING:

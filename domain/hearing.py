@@ -16,7 +16,7 @@ class Heard(Enum):
 class Hearing:
     """Needs `minimum_ms` of speech within a window half as long again before it calls it that (a cough is shorter),
     and `release_ms` without any before it lets go (a stop consonant is shorter). After `pause_ms` it says already that
-    there may be no more."""
+    there may be no more, and once again after three times that."""
 
     def __init__(self, minimum_ms: int, release_ms: int = 200, pause_ms: int = 40) -> None:
         self._needed = max(1, minimum_ms // FRAME_MS)
@@ -26,7 +26,7 @@ class Hearing:
         # Older than these, a frame of speech brings no beginning nearer than the next frame would by itself.
         self._fresh = (1 << (window - self._needed + 1)) - 1
         self._release = max(1, release_ms // FRAME_MS)
-        self._pause = pause_ms // FRAME_MS
+        self._pauses = (pause_ms // FRAME_MS, 3 * pause_ms // FRAME_MS)
         self._recent = 0  # a bit a frame, the newest lowest: was it speech?
         self._quiet = 0
         self.speaking = False
@@ -52,7 +52,7 @@ class Hearing:
                 self.speaking = False
                 self._recent = 0
                 return Heard.ENDED
-            return Heard.PAUSED if self._quiet == self._pause else None
+            return Heard.PAUSED if self._quiet in self._pauses else None
         if not is_speech and not self._recent:  # silence goes on
             return None
         self._recent = ((self._recent << 1) | is_speech) & self._whole_window

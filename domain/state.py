@@ -9,6 +9,7 @@ from domain.turn import Phase
 from schemas.conversation import Turn
 from schemas.flow import FlowState
 from schemas.remark import Remark
+from schemas.signals import Signal
 
 
 class Ending(BaseModel):
@@ -48,7 +49,12 @@ class State(BaseModel):
     drafts: int = 0
     """How many drafts were made in the caller's turn."""
     discarded: int = 0
-    """How many of them were thrown away."""
+    """How many were thrown away since the last turn."""
+    spent_prompt: int = 0
+    spent_reply: int = 0
+    """Tokens that those cost, as far as the model told."""
+    overlapping: bool = False
+    """The caller began to speak while the agent still spoke, as it turned out: it may be a murmur."""
 
     fell_back: list[str] = []
     """Providers that let us down since the last turn."""
@@ -81,6 +87,10 @@ class State(BaseModel):
     """How many of the reply's sentences only ask for patience."""
     doubted: bool = False
     """It was paused for a sound, at least once."""
+    postponed: list[Signal] = []
+    """What would have led on, while it was paused."""
+    finished_at: int | None = None
+    """When the last reply was played to its end."""
     closed: bool = False
     """No more sentences come in this reply."""
     cutting: bool = False

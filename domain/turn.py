@@ -83,6 +83,7 @@ TURNS: dict[Phase, dict[type, Phase]] = {
     },
     P.LISTENING: {
         s.SpeechBegan: P.HEARING,
+        Interrupt: P.HEARING,
         s.Pressed: P.KEYING,
         s.Typed: P.THINKING,
         s.Overdue: P.THINKING,

@@ -13,7 +13,7 @@ from domain.conversation import Conversation
 from domain.ports import Clock, Document, Documents, Taken, Transaction, Unavailable
 from domain.state import State
 from schemas.conversation import Turn
-from schemas.signals import SIGNALS, Cut, Finished, Heard, Paused, Pressed, Signal, SpeechBegan
+from schemas.signals import SIGNALS, Cut, Finished, Heard, Overdue, Paused, Pressed, Signal, SpeechBegan
 
 LINGER_S = 1.0
 """How long a signal may wait for company before it is written. What the caller said or pressed, and what was heard of
@@ -86,7 +86,7 @@ class Journal:
         self._signals.append(signal)
         self._appended += 1
         match signal:
-            case Pressed() | Heard(final=True):
+            case Pressed() | Heard(final=True) | Overdue(what="transcript" | "speech"):
                 self._words = self._appended
                 self._wake.set()
             case Finished() | Cut():

@@ -54,7 +54,8 @@ class Turn(Model):
     interrupted: bool = False
     """The caller cut the reply."""
     discarded_drafts: int = 0
-    """Replies that were prepared and thrown away, because the caller went on."""
+    """Replies that were prepared and thrown away, because the caller went on. Their tokens, as far as the model told of
+    them, are in the turn's."""
     unconfirmed: bool = False
     """The reply began before the caller's words were stored."""
     tools: tuple[str, ...] = ()

@@ -200,3 +200,53 @@ def test_a_conversation_with_drafts_can_be_folded() -> None:
     lab = hold(books)
     assert any(turn.waterfall.drafted_ms for turn in lab.turns())
     assert folded(lab) == stored_state(lab)
+
+
+def test_a_caller_who_is_silent_after_a_drafted_reply_is_asked_for() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        lab.speech.word_ms = 200
+        await caller.listens()
+        await caller.says("what are your opening hours", ms=1600)
+        await caller.listens()
+        await caller.quiet(12_000)
+        caller.hangs_up()
+
+    lab = prompted(["Hello."], ["From nine to five."])
+    hold(story, lab)
+    assert lab.turns()[1].waterfall.drafted_ms == 40
+    assert lab.turns()[1].agent == "From nine to five. Are you still there?"
+
+
+def test_words_that_come_after_the_silence_may_ask_for_more_of_it() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        lab.speech.late_s = 0.5  # later than the turn would settle
+        await caller.listens()
+        await caller.says("my number is")
+        await caller.quiet(500)
+        await caller.says("four seven one two nine")
+        await caller.listens()
+        caller.hangs_up()
+
+    lab = prompted(["Hello."], ["Thank you."], ["Thank you."])
+    hold(story, lab)
+    assert [turn.caller for turn in lab.turns()][1] == "my number is four seven one two nine"
+
+
+def test_words_that_come_a_little_after_the_pause_are_drafted_before_the_end_of_speech() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        lab.speech.word_ms, lab.speech.partials_late_s = 150, 0.06
+        await caller.listens()
+        await caller.says("what are your opening hours", ms=960)
+        await caller.listens()
+        caller.hangs_up()
+
+    lab = prompted(["Hello."], ["From nine to five."], ["From nine to five."])
+    hold(story, lab)
+    assert lab.turns()[1].waterfall.drafted_ms == 120
+
+
+def test_what_a_discarded_draft_cost_is_in_the_turn() -> None:
+    lab = prompted(["Hello."], ["Your parcel is on its way."], ["Your letter, then."])
+    hold(asks_and_goes_on, lab)
+    turn = lab.turns()[1]
+    assert (turn.discarded_drafts, turn.prompt_tokens) == (1, 200)

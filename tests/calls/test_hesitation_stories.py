@@ -1,7 +1,9 @@
 """A sound while the agent speaks: a word that is meant for it, or a murmur, a noise, an echo."""
 
-from domain.ports import Mark
-from tests.calls.test_trouble_stories import folded, prompted, stored_state
+import pytest
+
+from domain.ports import Mark, ToolRequest
+from tests.calls.test_trouble_stories import folded, prompted, stored_state, with_tool
 from tests.fakes.caller import Caller
 from tests.fakes.lab import Lab, hold
 
@@ -191,3 +193,54 @@ def test_a_conversation_with_pauses_can_be_folded() -> None:
 
     lab = hold(story)
     assert folded(lab) == stored_state(lab)
+
+
+def test_a_murmur_just_before_the_end_of_what_is_said_is_no_turn() -> None:
+    for before_the_end_ms in (60, 140, 220):
+
+        async def story(lab: Lab, caller: Caller, ms: int = before_the_end_ms) -> None:
+            await caller.until_agent_speaks(ms=4200 - ms)
+            await caller.says("mm-hm", ms=400)
+            await caller.quiet(1500)
+            await caller.says("tomorrow")
+            await caller.quiet(2500)
+            caller.hangs_up()
+
+        lab = hold(story)
+        assert [turn.caller for turn in lab.turns()] == ["", "tomorrow"], before_the_end_ms
+
+
+def test_a_murmur_that_is_understood_after_the_end_of_what_is_said_is_forgotten() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        lab.speech.late_s = 1.2
+        await caller.until_agent_speaks(ms=3000)
+        await caller.says("mm-hm", ms=400)
+        await caller.listens(quiet_ms=1500)
+        lab.speech.late_s = 0.0
+        await caller.says("tomorrow")
+        await caller.listens()
+        caller.hangs_up()
+
+    lab = hold(story)
+    assert [turn.caller for turn in lab.turns()] == ["", "tomorrow"]
+
+
+@pytest.mark.parametrize("words", ["no wait stop", "mm-hm"])
+def test_nothing_that_acts_is_begun_while_the_agent_hesitates(words: str) -> None:
+    """What the caller means by the sound may be: don't."""
+
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("please book ten on the first of december")
+        await caller.until_agent_speaks(ms=300)
+        await caller.says(words, ms=500)
+        await caller.listens(quiet_ms=2500)
+        caller.hangs_up()
+
+    book = ToolRequest("c1", "book_appointment", {"date": "2026-12-01", "time": "10:00"})
+    lab = prompted(
+        ["Hello."], ["Let me book that for you right away, it takes a second. ", 1.2, book], ["Yes."], ["Yes."]
+    )
+    lab.change(tools=["order_status", "book_appointment"], flow=with_tool("book_appointment"))
+    hold(story, lab)
+    assert len(lab.appointments()) == (0 if words == "no wait stop" else 1)

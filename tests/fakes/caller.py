@@ -35,6 +35,7 @@ class ScriptedSpeech:
         self.lines: list[str] = []
         self.failing = 0
         self.word_ms = 0
+        self.partials_late_s = 0.0
         self.late_s = 0.0
         self.deaf = False
 
@@ -53,6 +54,7 @@ class ScriptedSpeech:
                 known, heard_ms = heard_ms // self.word_ms, heard_ms + milliseconds(piece)
                 if heard_ms // self.word_ms > known:
                     words = self.lines[0].split()[: int(heard_ms // self.word_ms)]
+                    await asyncio.sleep(self.partials_late_s)
                     yield Transcript(" ".join([*turn, *words]), final=False)
             elif piece is SPEECH_ENDS:
                 if self.deaf:

@@ -49,6 +49,7 @@ def test_a_pause_is_told_before_it_is_known_to_be_the_end() -> None:
         (SpeechBegan, 0),
         (Paused, 40),
         (Paused, 40),
+        (Paused, 120),
         (SpeechEnded, 200),
     ]
 

@@ -29,11 +29,11 @@ def test_a_stop_consonant_does_not_end_speech() -> None:
     assert hear(Hearing(100, release_ms=160), "#####...####....###")[1:] == []
 
 
-def test_a_pause_is_told_once_and_before_the_end() -> None:
-    hearing = Hearing(60, release_ms=100, pause_ms=40)
-    found = changes(hearing, "###..#.##...###.......")
-    assert [number for number, change in found if change is Heard.PAUSED] == [4, 10, 16]
-    assert found[-1] == (19, Heard.ENDED)
+def test_a_pause_is_told_twice_and_before_the_end() -> None:
+    hearing = Hearing(60, release_ms=160, pause_ms=40)
+    found = changes(hearing, "###..#.##...###.........")
+    assert [number for number, change in found if change is Heard.PAUSED] == [4, 10, 16, 20]
+    assert found[-1] == (22, Heard.ENDED)
 
 
 def test_silence_is_counted_from_the_last_speech() -> None:

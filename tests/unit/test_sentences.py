@@ -21,7 +21,8 @@ def test_a_sentence_is_handed_out_as_soon_as_it_is_surely_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "begun", ["It is 3.", "Ask Dr.", "Write to info@example.", "Go to www.example.", "At 2 p.m.", "Mr. J.", "It's at No."]
+    "begun",
+    ["It is 3.", "Ask Dr.", "Write to info@example.", "Go to www.example.", "At 2 p.m.", "Mr. J.", "It's at No."],
 )
 def test_what_may_go_on_waits(begun: str) -> None:
     assert Sentences().feed(begun) == []
