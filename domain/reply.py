@@ -51,15 +51,24 @@ def _storable(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def run_tool(tools: Tools, organisation: Organisation, act: RunTool) -> Returned:
-    """What the tool came to, within its time. Cancelling abandons it; an acting tool may still have acted."""
+    """What the tool came to, within its time. An acting tool that went away before it said so may have acted: one that
+    honours its key is asked once more, since it then says what came of the first time. If that fails as well, the
+    error says that the outcome is unknown. Cancelling abandons it; an acting tool may still have acted."""
+    call, lost = act.call, f"the outcome of {act.call.tool} is unknown: " if act.acts else ""
     try:
         async with asyncio.timeout(act.timeout_ms / 1000):
-            result = await tools.run(organisation, act.call)
+            try:
+                result = await tools.run(organisation, call)
+            except Unavailable as problem:
+                if not act.acts or tools.offered(organisation)[call.tool].if_unknown != "retry":
+                    raise
+                log.warning("tool_asked_again", tool=call.tool, key=call.key, why=str(problem))
+                result = await tools.run(organisation, call)
     except TimeoutError:
-        return Returned(at=0, id=act.call.id, error=f"{act.call.tool} took longer than {act.timeout_ms} ms")
+        return Returned(at=0, id=call.id, error=f"{lost}{call.tool} took longer than {act.timeout_ms} ms")
     except Unavailable as problem:
-        return Returned(at=0, id=act.call.id, error=str(problem))
+        return Returned(at=0, id=call.id, error=f"{lost}{problem}")
     except Exception:  # a tool's bug is the tool's failure; the call goes on
-        log.exception("tool_broke", tool=act.call.tool)
-        return Returned(at=0, id=act.call.id, error=f"{act.call.tool} broke")
-    return Returned(at=0, id=act.call.id, output=result.output, error=result.error)
+        log.exception("tool_broke", tool=call.tool)
+        return Returned(at=0, id=call.id, error=f"{call.tool} broke")
+    return Returned(at=0, id=call.id, output=result.output, error=result.error)

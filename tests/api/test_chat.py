@@ -1,15 +1,18 @@
 """Typed conversations."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 from adapters.offline_brain import OfflineBrain
 from domain.fallback import FallbackBrain, Provider
-from domain.ports import Brain, Document, Ports, Prompt, Thought, Unavailable
+from domain.ports import Brain, Document, Ports, Prompt, Thought, Transaction, Unavailable
 from functions.chat import Chat, chat_with
 from offhook.seed import ORGANISATION, seed
+from tests.fakes.memory_documents import MemoryDocuments
 from tests.fakes.ports import paper_ports
+
+T = TypeVar("T")
 
 
 def chat(
@@ -74,6 +77,29 @@ def test_a_caller_who_leaves_is_written_down() -> None:
         return str(kept(ports)["outcome"])
 
     assert asyncio.run(talk()) == "caller_left"
+
+
+class Forgetful(MemoryDocuments):
+    """A store that books and loses its answer, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forgot = False
+
+    async def transact(self, body: Callable[[Transaction], Awaitable[T]]) -> T:
+        result = await super().transact(body)
+        if not self.forgot:
+            self.forgot = True
+            raise Unavailable("the answer was lost")
+        return result
+
+
+def test_a_booking_whose_answer_was_lost_is_not_called_a_failure() -> None:
+    documents = Forgetful()
+    said, _, _ = chat("next tuesday", "half past two", "yes", documents=documents)
+    assert documents.forgot
+    assert said[-1].startswith("You are booked for Tuesday the 24th of November at 2:30 PM.")
+    assert len([path for path in documents.kept if "/appointments/" in path]) == 1
 
 
 class Broken:
