@@ -4,6 +4,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Any, Self
 
+from adapters.grpc_channels import default_credentials
 from domain.ports import Unavailable
 
 if TYPE_CHECKING:  # at run time only if it is chosen: importing it takes a second
@@ -14,7 +15,6 @@ if TYPE_CHECKING:  # at run time only if it is chosen: importing it takes a seco
 DEFAULT_MODEL = "gemini-3.8-flash"
 DEFAULT_LOCATION = "global"
 GOOGLE = "https://generativelanguage.googleapis.com/"
-SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 KEEP_CONNECTED_S = 60
 """How long an idle connection is kept: a caller's turn is shorter, so that most requests need no new handshake."""
 CHECK_S = 10.0
@@ -51,7 +51,7 @@ class Gemini:
         self.location = location or DEFAULT_LOCATION if project else ""
         self.host = "aiplatform.googleapis.com" if project else "generativelanguage.googleapis.com"
         self._api_key, self._project = api_key, project
-        self._base_url = base_url or (None if project else GOOGLE)
+        self._base_url = base_url or (_vertex(self.location) if project else GOOGLE)
         self._credentials = credentials
         self._timeout_s = timeout_s
         self._client: Client | None = None
@@ -83,8 +83,8 @@ class Gemini:
         if self._credentials is None:
             self._credentials = (
                 oauth2.Credentials(token="local")  # type: ignore[no-untyped-call]
-                if (self._base_url or "").startswith("http://")
-                else await asyncio.to_thread(_default_credentials)
+                if self._base_url.startswith("http://")
+                else await asyncio.to_thread(default_credentials)
             )
         self._client = Client(
             enterprise=True,
@@ -170,18 +170,14 @@ def _reason(error: "APIError") -> str:
     return ""
 
 
-def _default_credentials() -> "Credentials":
-    import google.auth
-    from google.auth.exceptions import GoogleAuthError
-
-    try:
-        credentials, _ = google.auth.default(scopes=(SCOPE,))
-    except GoogleAuthError as problem:
-        raise Unavailable(
-            "there are no Google credentials for Gemini: run `gcloud auth application-default login`, or give the "
-            "service a service account"
-        ) from problem
-    return credentials
+def _vertex(location: str) -> str:
+    """Where Vertex AI answers for a location."""
+    match location:
+        case "global":
+            return "https://aiplatform.googleapis.com/"
+        case "us" | "eu":
+            return f"https://aiplatform.{location}.rep.googleapis.com/"
+    return f"https://{location}-aiplatform.googleapis.com/"
 
 
 # --- What its models can do ----------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from google.auth.exceptions import DefaultCredentialsError, RefreshError
+from google.genai import Client
 from google.oauth2.credentials import Credentials
 
 from adapters import gemini
@@ -76,6 +77,25 @@ def test_what_stands_in_the_environment_changes_nothing(way: dict[str, Any], mon
             await brain.check()
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("location", ["", "global", "eu", "us", "europe-west4"])
+def test_vertex_is_asked_at_google_s_own_address_for_the_location(
+    location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def address(client: Client) -> str | None:
+        return client._api_client._http_options.base_url
+
+    way = vertex(location=location)
+    theirs = address(Client(enterprise=True, **{**way, "location": location or "global"}))
+    monkeypatch.setenv("GOOGLE_VERTEX_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:9")
+
+    async def ours() -> str | None:
+        async with Gemini(**way) as gemini:
+            return address(gemini.client)
+
+    assert asyncio.run(ours()) == theirs
 
 
 def disabled(host: str) -> Refusal:
@@ -155,7 +175,7 @@ def test_vertex_without_credentials_says_how_to_get_some(monkeypatch: pytest.Mon
 
 
 def test_a_local_server_gets_nobody_s_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gemini, "_default_credentials", lambda: pytest.fail("asked for credentials"))
+    monkeypatch.setattr(gemini, "default_credentials", lambda: pytest.fail("asked for credentials"))
 
     async def story() -> None:
         async with (
