@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
+from typing import Any
 
 from domain.mulaw import silence
 from domain.ports import Spoken, Unavailable, Voice, VoiceStyle
@@ -43,21 +44,25 @@ class PhraseBook:
 
 class RememberingVoice:
     """Speaks `fixed` texts from the book, and everything from the first other sentence on with the voice itself. While
-    that keeps the caller waiting, `filler` is heard, if the book has it."""
+    that keeps the caller waiting, `filler` is heard, if the book has it.
+
+    `awaited`, below, is set while what is spoken may be heard: nobody waits for a reply that is held back."""
 
     def __init__(self, voice: Voice, book: PhraseBook, fixed: Collection[str], filler: str = "") -> None:
         self._voice, self._book, self._fixed, self._filler = voice, book, fixed, filler
         self._down_until = 0.0
 
-    async def speak(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
-        """See `domain.ports.Voice`."""
+    async def speak(
+        self, text: AsyncIterator[str], style: VoiceStyle, awaited: asyncio.Event | None = None
+    ) -> AsyncIterator[bytes | Spoken]:
+        """See `domain.ports.Voice`. Without `awaited`, somebody always waits."""
         first = True
         async for sentence in text:
             if not first:
                 yield silence(PAUSE_MS)
             first = False
             if sentence not in self._fixed:
-                async with aclosing(self._patiently(_with_first(sentence, text), style)) as spoken:  # type: ignore[type-var]
+                async with aclosing(self._patiently(_with_first(sentence, text), style, awaited)) as spoken:  # type: ignore[type-var]
                     async for piece in spoken:
                         yield piece
                 return
@@ -69,7 +74,7 @@ class RememberingVoice:
             else:
                 pieces: list[bytes] = []
                 filler, falls = self._book.find(self._filler, style), self._falls
-                async with aclosing(self._patiently(_only(sentence), style)) as spoken:  # type: ignore[type-var]
+                async with aclosing(self._patiently(_only(sentence), style, awaited)) as spoken:  # type: ignore[type-var]
                     async for piece in spoken:
                         yield piece
                         if isinstance(piece, bytes) and piece is not filler:
@@ -77,12 +82,15 @@ class RememberingVoice:
                 if falls == self._falls:  # else it is in another voice, or in two
                     self._book.keep(sentence, style, b"".join(pieces))
 
-    async def _patiently(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
+    async def _patiently(
+        self, text: AsyncIterator[str], style: VoiceStyle, awaited: asyncio.Event | None
+    ) -> AsyncIterator[bytes | Spoken]:
         """The voice, and the filler before it if it is late."""
         async with aclosing(self._voice.speak(text, style)) as spoken:  # type: ignore[type-var]
             first = asyncio.ensure_future(anext(spoken, None))
+            patience = asyncio.ensure_future(_patience(awaited))
             try:
-                await asyncio.wait([first], timeout=PATIENCE_S)
+                await asyncio.wait([first, patience], return_when=asyncio.FIRST_COMPLETED)
                 if not first.done() and (filler := self._book.find(self._filler, style)) is not None:
                     yield filler
                     yield Spoken(self._filler)
@@ -94,8 +102,7 @@ class RememberingVoice:
                 self._down_until = asyncio.get_running_loop().time() + DOWN_S
                 raise
             finally:
-                first.cancel()
-                await asyncio.wait([first])
+                await _end(first, patience)
 
     @property
     def _falls(self) -> int:
@@ -110,6 +117,30 @@ class RememberingVoice:
                 async with aclosing(self.speak(_only(text), style)) as spoken:  # type: ignore[type-var]
                     async for _ in spoken:
                         pass
+
+
+async def _patience(awaited: asyncio.Event | None) -> None:
+    """Ends once somebody has waited for so long, and still does."""
+    if awaited:
+        await awaited.wait()
+    await asyncio.sleep(PATIENCE_S)
+    if awaited:
+        await awaited.wait()
+
+
+async def _end(*tasks: asyncio.Future[Any]) -> None:
+    """Cancels them. Cancelling this doesn't leave before they are over: what they run can't be closed until then."""
+    for task in tasks:
+        task.cancel()
+    cancelled: asyncio.CancelledError | None = None
+    while not all(task.done() for task in tasks):
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError as again:
+            cancelled = again
+    await asyncio.gather(*tasks, return_exceptions=True)  # an error that came too late is nobody's any more
+    if cancelled:
+        raise cancelled
 
 
 async def _only(sentence: str) -> AsyncIterator[str]:

@@ -6,8 +6,9 @@ from contextlib import aclosing
 from typing import Any
 
 from domain.mulaw import BYTES_PER_MS, FRAME, FRAME_MS, SILENCE, silence
+from domain.phrases import RememberingVoice
 from domain.playback import Playback
-from domain.ports import Line, Spoken, Unavailable, Voice, VoiceStyle
+from domain.ports import Line, Spoken, Unavailable, VoiceStyle
 from schemas.signals import Audible, Cut, Failed, Finished, Sent, Signal
 
 GRACE_S = 2.0
@@ -40,7 +41,7 @@ class Mouth:
     def __init__(
         self,
         line: Line,
-        voice: Voice,
+        voice: RememberingVoice,
         style: VoiceStyle,
         start: Start,
         emit: Callable[[Signal], None],
@@ -176,7 +177,7 @@ class Mouth:
     async def _speak(self, reply: _Reply) -> None:
         """Cancelling stops the synthesis at once."""
         try:
-            async with aclosing(self._voice.speak(self._sentences(reply), self._style)) as sound:  # type: ignore[type-var]
+            async with aclosing(self._voice.speak(self._sentences(reply), self._style, reply.may_sound)) as sound:  # type: ignore[type-var]
                 async for piece in sound:
                     await reply.may_sound.wait()
                     await self._send(reply, piece)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 
@@ -164,3 +165,51 @@ def test_a_voice_that_has_just_failed_is_not_tried_with_a_phrase_that_nobody_rem
         assert [piece async for piece in voice.speak(sentences("Hello."), STYLE)] == [b"Hello.", Spoken("Hello.")]
 
     virtual_time.run(story())
+
+
+class SlowToClose(LateVoice):
+    """Its stream takes a moment to be closed, as a vendor's does."""
+
+    async def speak(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
+        try:
+            async for piece in super().speak(text, style):
+                yield piece
+        finally:
+            await asyncio.sleep(0.01)
+
+
+def test_it_may_be_cancelled_again_while_it_closes_the_voice() -> None:
+    async def story() -> None:
+        async def all_of_it() -> None:
+            async with aclosing(remembering(SlowToClose(1.0)).speak(sentences("It is four."), STYLE)) as spoken:  # type: ignore[type-var]
+                async for _ in spoken:
+                    pass
+
+        speaking = asyncio.create_task(all_of_it())
+        await asyncio.sleep(0.5)
+        for _ in range(3):
+            speaking.cancel()
+            await asyncio.sleep(0.001)
+        with pytest.raises(asyncio.CancelledError):
+            await speaking
+
+    virtual_time.run(story())
+
+
+def awaited_from(seconds: float, voice: RememberingVoice) -> list[tuple[float, bytes | Spoken]]:
+    """What is spoken, and when, if nobody waits for it before."""
+
+    async def timed() -> list[tuple[float, bytes | Spoken]]:
+        loop, awaited = asyncio.get_running_loop(), asyncio.Event()
+        loop.call_later(seconds, awaited.set)
+        return [(loop.time(), piece) async for piece in voice.speak(sentences("It is four."), STYLE, awaited)]
+
+    return virtual_time.run(timed())
+
+
+def test_while_nobody_waits_the_voice_may_take_its_time() -> None:
+    assert awaited_from(3.0, remembering(LateVoice(2.5)))[0] == (2.5, b"It is four.")
+
+
+def test_patience_is_counted_from_when_somebody_waits() -> None:
+    assert [at for at, _ in awaited_from(2.0, remembering(LateVoice(3.5)))] == [3.0, 3.0, 3.5, 3.5]
