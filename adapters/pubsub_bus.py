@@ -11,6 +11,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
@@ -101,6 +102,24 @@ class PubsubBus:
                 await self._requests.make(subscription.look_up, AGAIN, telling=["NOT_FOUND"])
             except NotFound:
                 raise Unavailable(f"Pub/Sub has no subscription {name!r} in this project: deploy it") from None
+
+    async def check_topics(self, topics: Sequence[str]) -> None:
+        """Raises Unavailable unless each is there and somebody is subscribed to it, for else what is published is lost.
+        Takes no events."""
+        from google.api_core.exceptions import NotFound
+
+        async def is_subscribed(clients: "_Clients", path: str) -> bool:
+            await clients.publisher.get_topic({"topic": path}, **self._options())
+            listing = {"topic": path, "page_size": 1}
+            return bool((await clients.publisher.list_topic_subscriptions(listing, **self._options())).subscriptions)
+
+        for topic in topics:
+            ask = partial(is_subscribed, path=f"{self._project}/topics/{topic}")
+            try:
+                if not await self._requests.make(ask, AGAIN, telling=["NOT_FOUND"]):
+                    raise Unavailable(f"nobody is subscribed to Pub/Sub's topic {topic!r}: deploy a subscription")
+            except NotFound:
+                raise Unavailable(f"Pub/Sub has no topic {topic!r} in this project: deploy it") from None
 
     async def publish(self, event: Event) -> None:
         """Raises Unavailable; ValueError for an event of more than 10 MB. Cancelled, it may be published or not."""

@@ -2,18 +2,19 @@
 Google's is really asked, and so are its answers to what the live agents want of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
 from adapters.wiring import PACKAGES, BadSettings, missing_extra, open_port
 from domain.ports import Document, Documents, Unavailable
 from functions.agent_check import check_agent
+from functions.webhooks import ENDED
 from schemas.agent import Agent, AgentVersion
 from schemas.settings import DEVELOPMENT_AUTH_TOKEN, Settings
 
@@ -61,10 +62,11 @@ WHAT = {
 def examine(settings: Settings) -> list[Finding]:
     """Everything, in the order that a caller meets it. Blocks: embedded, for a moment; with Google's services, at most
     some 40 s."""
-    google = asyncio.run(_ask_google(settings)) if any(_is_google_s(settings, port) for port in PORTS) else _Asked()
+    services = [service for port in PORTS for service in _services(settings, port)]
+    google = asyncio.run(_ask_google(settings, services)) if any(map(_is_google_s, services)) else _Asked()
     return [
         *_carrier(settings),
-        *(google.ports.get(port) or _adapter(settings, port) for port in PORTS),
+        *(google.found.get(service.what) or _adapter(service) for service in services),
         *google.agents,
         *_tasks(settings),
         *_gemini(settings),
@@ -90,61 +92,100 @@ def _carrier(settings: Settings) -> list[Finding]:
     return found
 
 
-def _adapter(settings: Settings, port: str) -> Finding:
-    name = getattr(settings, port)
-    if extra := missing_extra(settings, port):
-        return Finding("bad", port, f"{name}: its package is missing", f"pip install 'offhook[{extra}]'")
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """One adapter of a port."""
+
+    port: str
+    name: str
+    what: str
+    settings: Settings
+    """The deployment's, as if it were the port's only one."""
+
+
+def _services(settings: Settings, port: str) -> list[_Service]:
+    """In the order in which they are asked."""
+    first, *others = settings.adapters(port)
+    alone = {f"{port}_next": ()} if port in PROVIDERS else {}
+    return [
+        _Service(port, first, port, settings.model_copy(update=alone)),
+        *(
+            _Service(port, name, f"{port}, then {name}", settings.model_copy(update={port: name, **alone}))
+            for name in others
+        ),
+    ]
+
+
+def _adapter(service: _Service) -> Finding:
+    name = service.name
+    if extra := missing_extra(service.settings, service.port):
+        return Finding("bad", service.what, f"{name}: its package is missing", f"pip install 'offhook[{extra}]'")
     if name == "paced":
-        return Finding("note", port, "paced: a stand-in for measuring: it says the same whatever happens")
-    return Finding("ok", port, f"{name}: {WHAT[port, name]}")
+        return Finding("note", service.what, "paced: a stand-in for measuring: it says the same whatever happens")
+    return Finding("ok", service.what, f"{name}: {WHAT[service.port, name]}")
 
 
 # --- Google's services ------------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class KnowsTopics(Protocol):
+    """A bus whose topics the deployment makes."""
+
+    async def check_topics(self, topics: Sequence[str]) -> None:
+        """Raises Unavailable unless each is there and somebody is subscribed to it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What came of asking."""
 
-    ports: dict[str, Finding] = field(default_factory=dict)
+    found: dict[str, Finding] = field(default_factory=dict)
+    """By what was asked."""
     agents: list[Finding] = field(default_factory=list)
 
 
-def _is_google_s(settings: Settings, port: str) -> bool:
-    _, extra = PACKAGES.get((port, getattr(settings, port)), ("", ""))
-    return extra == "google" and not missing_extra(settings, port)
+def _is_google_s(service: _Service) -> bool:
+    _, extra = PACKAGES.get((service.port, service.name), ("", ""))
+    return extra == "google" and not missing_extra(service.settings, service.port)
 
 
-async def _ask_google(settings: Settings) -> _Asked:
+async def _ask_google(settings: Settings, services: Sequence[_Service]) -> _Asked:
     """Each service whether it works, all at once; then whether it does for the live agents. Nothing stays open."""
     asked = _Asked()
     async with AsyncExitStack() as stack:
         opened: dict[str, Any] = {}
 
-        async def open_one(port: str) -> None:
+        async def open_one(service: _Service) -> None:
             try:
                 async with asyncio.timeout(OPEN_S):
-                    opened[port] = await stack.enter_async_context(open_port(settings, port))
+                    opened[service.what] = await stack.enter_async_context(open_port(service.settings, service.port))
             except (Unavailable, BadSettings, ValueError) as problem:
-                asked.ports[port] = _failed(settings, port, str(problem))
+                asked.found[service.what] = _failed(service, str(problem))
             except TimeoutError:
-                asked.ports[port] = _failed(settings, port, f"could not be opened within {OPEN_S:g} s")
+                asked.found[service.what] = _failed(service, f"could not be opened within {OPEN_S:g} s")
 
-        async def check_one(port: str) -> None:
+        async def check_one(service: _Service) -> None:
+            adapter = opened[service.what]
             try:
                 async with asyncio.timeout(CHECK_S):
-                    await opened[port].check()
+                    await adapter.check()
+                    # An emulator begins empty, and topics are made there as they are needed.
+                    if isinstance(adapter, KnowsTopics) and not settings.pubsub_emulator:
+                        await adapter.check_topics([ENDED])
             except (Unavailable, ValueError) as problem:
-                asked.ports[port] = _failed(settings, port, str(problem))
+                asked.found[service.what] = _failed(service, str(problem))
             except TimeoutError:
-                asked.ports[port] = _failed(settings, port, f"no answer within {CHECK_S:g} s")
+                asked.found[service.what] = _failed(service, f"no answer within {CHECK_S:g} s")
             else:
-                name = getattr(settings, port)
-                asked.ports[port] = Finding("ok", port, f"{name}: {WHAT[port, name]} answers")
+                how = f"{service.name}: {WHAT[service.port, service.name]} answers"
+                asked.found[service.what] = Finding("ok", service.what, how)
 
-        await asyncio.gather(*(open_one(port) for port in PORTS if _is_google_s(settings, port)))
-        await asyncio.gather(*(check_one(port) for port in opened))
-        working = {port: adapter for port, adapter in opened.items() if asked.ports[port].level == "ok"}
+        google = [service for service in services if _is_google_s(service)]
+        await asyncio.gather(*map(open_one, google))
+        await asyncio.gather(*(check_one(service) for service in google if service.what in opened))
+        working = {what: adapter for what, adapter in opened.items() if asked.found[what].level == "ok"}
         providers = {port: working[port] for port in PROVIDERS if port in working}
         if providers:
             if settings.documents == "sqlite":
@@ -154,8 +195,8 @@ async def _ask_google(settings: Settings) -> _Asked:
     return asked
 
 
-def _failed(settings: Settings, port: str, why: str) -> Finding:
-    return Finding("bad", port, f"{getattr(settings, port)}: {why}", GUIDE)
+def _failed(service: _Service, why: str) -> Finding:
+    return Finding("bad", service.what, f"{service.name}: {why}", GUIDE)
 
 
 async def _ask_for_agents(documents: Documents, providers: dict[str, Any]) -> list[Finding]:
@@ -220,7 +261,7 @@ def _tasks(settings: Settings) -> list[Finding]:
 
 
 def _gemini(settings: Settings) -> list[Finding]:
-    used = "gemini" in (settings.brain, settings.speech)
+    used = any("gemini" in settings.adapters(port) for port in ("brain", "speech"))
     if settings.gemini_api_key:
         return [Finding("ok", "GEMINI_API_KEY", "set" if used else "set, not used")]
     if used:

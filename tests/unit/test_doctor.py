@@ -3,15 +3,20 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from grpc import StatusCode
 
 from adapters.clock import SystemClock
+from adapters.pubsub_bus import PubsubBus
 from adapters.wiring import open_port, read_settings
+from domain.ports import Event, Unavailable
+from offhook import doctor
 from offhook.doctor import Finding, examine
 from offhook.seed import ORGANISATION, seed
 from schemas.settings import Settings
@@ -142,6 +147,71 @@ def test_what_is_wrong_with_one_is_told_with_its_fix_and_hides_no_other(tmp_path
         assert findings["voice"].level == "ok"
 
     tell(tmp_path, story)
+
+
+def test_who_is_asked_next_is_examined_too(tmp_path: Path) -> None:
+    async def story(google: Google, doctor: Callable[..., Awaitable[dict[str, Finding]]]) -> None:
+        chosen = {"OFFHOOK_SPEECH": "pocketsphinx", "OFFHOOK_SPEECH_NEXT": "google,gemini", "OFFHOOK_BRAIN": "offline",
+                  "OFFHOOK_BRAIN_NEXT": "gemini", "OFFHOOK_VOICE_NEXT": "espeak"}  # fmt: skip
+        google.gemini.refuses = gemini_server.Refusal(429, "RESOURCE_EXHAUSTED")
+        findings = await doctor(**chosen)
+        assert [(what, finding.level) for what, finding in findings.items() if what.startswith(("sp", "br", "vo"))] == [
+            ("speech", "ok"), ("speech, then google", "ok"), ("speech, then gemini", "bad"),
+            ("brain", "ok"), ("brain, then gemini", "bad"), ("voice", "ok"), ("voice, then espeak", "ok"),
+        ]  # fmt: skip
+        assert findings["speech, then google"].how == "google: Google Speech-to-Text answers"
+        assert "no quota left" in findings["brain, then gemini"].how
+        assert findings["voice, then espeak"].how == "espeak: a plain, clear voice, offline"
+        assert (findings["GEMINI_API_KEY"].level, findings["GEMINI_API_KEY"].how) == ("ok", "set")
+
+    tell(tmp_path, story)
+
+
+def test_a_topic_that_was_not_deployed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Undeployed:
+        async def check(self) -> None:
+            pass
+
+        async def check_topics(self, topics: Sequence[str]) -> None:
+            raise Unavailable(f"there are no topics {topics}")
+
+    @asynccontextmanager
+    async def open_undeployed(settings: Settings, port: str) -> AsyncIterator[Undeployed]:
+        yield Undeployed()
+
+    monkeypatch.setattr(doctor, "open_port", open_undeployed)
+    chosen = {"GOOGLE_CLOUD_PROJECT": "offhook", "OFFHOOK_BUS": "pubsub", "OFFHOOK_BRAIN": "offline"}
+    bus = found(settings(tmp_path, **chosen))["bus"]
+    assert (bus.level, bus.how) == ("bad", "pubsub: there are no topics ['conversation.ended']")
+    on_an_emulator = settings(tmp_path, **chosen, PUBSUB_EMULATOR_HOST="127.0.0.1:9")
+    assert found(on_an_emulator)["bus"].level == "ok"
+
+
+def test_pub_sub_is_looked_at_without_taking_anything_from_it(pubsub_emulator: str) -> None:
+    async def story() -> None:
+        async def receive(event: Event) -> None:
+            arrived.put_nowait(event)
+
+        arrived: asyncio.Queue[Event] = asyncio.Queue()
+        project = f"looked-at-{uuid4().hex[:8]}"
+        async with PubsubBus(project, endpoint=pubsub_emulator, insecure=True, timeout_s=60) as bus:
+            with pytest.raises(Unavailable, match=r"no topic 'conversation\.ended' in this project: deploy it"):
+                await bus.check_topics(["conversation.ended"])
+            bus.subscribe("conversation.ended", "analyse", receive)
+            event = Event("1", "conversation.ended", {})
+            await bus.check_topics(["conversation.ended"])
+            await bus.publish(event)
+            await bus.check_topics(["conversation.ended"])
+            assert await arrived.get() == event
+        async with PubsubBus(project, endpoint=pubsub_emulator, insecure=True, timeout_s=60) as bus:
+            with bus._channels.stream() as clients:
+                await clients.subscriber.delete_subscription(
+                    {"subscription": f"projects/{project}/subscriptions/analyse"}
+                )
+            with pytest.raises(Unavailable, match="nobody is subscribed to Pub/Sub's topic"):
+                await bus.check_topics(["conversation.ended"])
+
+    asyncio.run(story())
 
 
 def test_what_the_live_agents_ask_for_and_will_not_get_is_told(tmp_path: Path) -> None:
