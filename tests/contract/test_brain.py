@@ -14,6 +14,7 @@ import pytest
 from adapters.gemini_brain import GeminiBrain
 from adapters.offline_brain import OfflineBrain
 from adapters.paced_brain import PacedBrain
+from domain.fallback import FallbackBrain, Provider
 from domain.ports import Brain, Prompt, Thought, ToolRequest, Unavailable, Usage, Words
 from schemas.remark import Remark
 from schemas.tool import Tool, ToolCall, ToolResult
@@ -53,7 +54,26 @@ async def gemini() -> AsyncIterator[Brain]:
         yield brain
 
 
-BRAINS: dict[str, Callable[[], Opened]] = {"offline": offline, "paced": paced, "gemini": gemini}
+@asynccontextmanager
+async def fallback() -> AsyncIterator[Brain]:
+    brains = [PacedBrain(first_ms=1500), PacedBrain(first_ms=10, every_ms=1)]
+    yield FallbackBrain([Provider[Brain]("late", brains[0]), Provider[Brain]("prompt", brains[1])])
+
+
+BRAINS: dict[str, Callable[[], Opened]] = {
+    "offline": offline,
+    "paced": paced,
+    "gemini": gemini,
+    "a fallback": fallback,
+}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fallback doesn't wait long for one that is late anyway."""
+    monkeypatch.setattr("domain.fallback.BRAIN_S", 0.1)
+
+
 every_brain = pytest.mark.parametrize("opened", BRAINS.values(), ids=BRAINS.keys())
 
 

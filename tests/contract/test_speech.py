@@ -12,6 +12,7 @@ from adapters.gemini_speech import GeminiSpeech
 from adapters.google_speech import GoogleSpeech
 from adapters.paced_speech import PacedSpeech
 from adapters.pocketsphinx_speech import PocketsphinxSpeech
+from domain.fallback import FallbackSpeech, Provider
 from domain.moment import Moment
 from domain.mulaw import silence
 from domain.ports import SPEECH_BEGINS, SPEECH_ENDS, Sound, Speech, Transcript
@@ -53,7 +54,33 @@ async def gemini() -> AsyncIterator[Speech]:
         yield speech
 
 
-ADAPTERS = [paced, pocketsphinx, google, gemini]
+class Late(PacedSpeech):
+    """One whose final transcripts come later than anybody waits for them."""
+
+    async def transcribe(self, sound: AsyncIterator[Sound], expectation: Expectation) -> AsyncIterator[Transcript]:
+        async def late() -> AsyncIterator[Sound]:
+            async for piece in sound:
+                if piece is SPEECH_ENDS:
+                    await asyncio.sleep(1.5)
+                yield piece
+
+        async with aclosing(super().transcribe(late(), expectation)) as transcripts:  # type: ignore[type-var]
+            async for transcript in transcripts:
+                yield transcript
+
+
+@asynccontextmanager
+async def fallback() -> AsyncIterator[Speech]:
+    yield FallbackSpeech([Provider[Speech]("late", Late()), Provider[Speech]("paced", PacedSpeech("yes please"))])
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fallback doesn't wait long for one that is late anyway."""
+    monkeypatch.setattr("domain.fallback.SPEECH_S", 0.1)
+
+
+ADAPTERS = [paced, pocketsphinx, google, gemini, fallback]
 Story = Callable[[Speech], Awaitable[None]]
 
 

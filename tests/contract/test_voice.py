@@ -16,6 +16,7 @@ from adapters.espeak_voice import EspeakVoice
 from adapters.google_voice import GoogleVoice
 from adapters.paced_voice import PacedVoice
 from domain import mulaw
+from domain.fallback import FallbackVoice, Provider
 from domain.ports import Spoken, Unavailable, Voice, VoiceStyle
 from tests.fakes.voice_server import VoiceServer
 
@@ -35,12 +36,25 @@ class GoogleNextDoor:
                 yield piece
 
 
+def late_then_espeak() -> Voice:
+    return FallbackVoice([Provider[Voice]("late", PacedVoice(first_ms=1500)), Provider[Voice]("espeak", EspeakVoice())])
+
+
 VOICES: dict[str, Callable[[], Voice]] = {
     "espeak": EspeakVoice,
     "paced": lambda: PacedVoice(first_ms=1),
     "google, streamed": lambda: GoogleNextDoor("en-US-Chirp3-HD-Kore"),
     "google, plain": lambda: GoogleNextDoor("en-US-Neural2-C"),
+    "a fallback": late_then_espeak,
 }
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fallback doesn't wait long for one that is late anyway."""
+    monkeypatch.setattr("domain.fallback.VOICE_S", 0.1)
+
+
 every_voice = pytest.mark.parametrize("make", VOICES.values(), ids=VOICES.keys())
 
 GREETING = "Hello, this is the booking line."
