@@ -4,8 +4,6 @@ The same measurement as `offhook bench`, but the server reaches its speech, brai
 the adapters that production uses. What answers them runs on the callers' core, at the paced stand-ins' pace."""
 
 import asyncio
-import secrets
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,20 +11,16 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import aiohttp
-import psutil
 import typer
 from rich.console import Console
 
 from offhook.bench import run as ordinary
 from offhook.bench.affinity import Cores, share_out, stay_on
-from offhook.bench.agent import NUMBER, PACED
+from offhook.bench.agent import PACED
 from offhook.bench.callers import Progress
-from offhook.bench.plan import CallersPlan, ServerPlan
 from offhook.bench.report import Report, report, table
 from offhook.bench.result import Run
 from offhook.bench.services_plan import Served, ServicesAt, ServicesPlan
-from offhook.bench.waterfall import typical_turn
-from schemas.settings import Settings
 
 REFERENCE_S = 15.0
 """A single call is measured for at most so long."""
@@ -122,57 +116,12 @@ async def run(
     tell: Callable[[Progress], None],
 ) -> tuple[Run, Served]:
     """As the ordinary one's, with those ports real."""
-    with TemporaryDirectory(prefix="offhook-bench-") as home:
-        log = Path(home) / "log"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        async with _services(cores, log) as services:
-            settings = Settings(
-                home=home,
-                port=port,
-                ticket_secret=secrets.token_urlsafe(),
-                owner_key=secrets.token_urlsafe(),
-                paced=PACED,
-                **providers(ports, services),
-            )
-            plan = CallersPlan(
-                server=settings.public_urls[0],
-                account_sid=settings.twilio_account_sid,
-                auth_token=settings.twilio_auth_token,
-                number=NUMBER,
-                calls=calls,
-                per_second=PER_SECOND,
-                warm_up_s=min(ordinary.WARM_UP_S, seconds),
-                seconds=seconds,
-                seed=SEED,
-                cores=cores.callers,
-            )
-            serving = ServerPlan(settings=settings, calls=calls, cores=cores.server)
-            async with (
-                ordinary._process("offhook.bench.server", serving, log) as server,
-                aiohttp.ClientSession(plan.server) as http,
-            ):
-                await ordinary._until_it_serves(server, http, log)
-                before = await ordinary._read(server.pid, cores, http)
-                async with ordinary._process("offhook.bench.callers", plan, log, tells=True) as callers:
-                    try:
-                        async with asyncio.timeout(
-                            calls / PER_SECOND + ordinary.takes_s(calls, seconds) + ordinary.SPARE_S
-                        ):
-                            readings, end = await ordinary._follow(
-                                callers, lambda: ordinary._read(server.pid, cores, http), tell, log
-                            )
-                    except TimeoutError:
-                        raise ordinary.Failed(f"the callers didn't come to an end:\n{ordinary._tail(log)}") from None
-                    except (aiohttp.ClientError, psutil.NoSuchProcess):
-                        raise ordinary.Failed(f"the server went away:\n{ordinary._tail(log)}") from None
-                complained = ordinary._tail(log)
-                if end.broken or (end.heard and end.heard.unanswered):
-                    err.print(f"The server's log ends with:\n{complained}", markup=False, style="dim")
-            turn = await typical_turn(settings)
+    with TemporaryDirectory(prefix="offhook-bench-") as folder:
+        async with _services(cores, Path(folder) / "log") as services:
+            real = providers(ports, services)
+            found = await ordinary.run(calls, seconds, SEED, cores, single, tell, real, PER_SECOND)
             async with aiohttp.ClientSession(services.http) as http, http.get("/served") as answer:
-                served = Served.model_validate(await answer.json())
-    return ordinary._result(plan, cores, (before, *readings), end, single, turn), served
+                return found, Served.model_validate(await answer.json())
 
 
 def providers(ports: tuple[str, ...], services: ServicesAt) -> Mapping[str, Any]:
@@ -192,7 +141,7 @@ def providers(ports: tuple[str, ...], services: ServicesAt) -> Mapping[str, Any]
 async def _services(cores: Cores, log: Path) -> AsyncIterator[ServicesAt]:
     """Google's, while the block runs."""
     plan = ServicesPlan(paced=PACED, cores=cores.callers)
-    async with ordinary._process("offhook.bench.google_services", plan, log, tells=True) as process:
+    async with ordinary.process("offhook.bench.google_services", plan, log, tells=True) as process:
         assert process.stdout
         try:
             async with asyncio.timeout(ordinary.START_S):
@@ -200,5 +149,5 @@ async def _services(cores: Cores, log: Path) -> AsyncIterator[ServicesAt]:
         except TimeoutError:
             line = b""
         if not line:
-            raise ordinary.Failed(f"the stand-ins for Google's services don't serve:\n{ordinary._tail(log)}")
+            raise ordinary.Failed(f"the stand-ins for Google's services don't serve:\n{ordinary.tail(log)}")
         yield ServicesAt.model_validate_json(line)

@@ -4,11 +4,12 @@ import asyncio
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import aiohttp
 import psutil
@@ -25,6 +26,7 @@ from schemas.conversation import Waterfall
 from schemas.model import Model
 from schemas.settings import Settings
 
+ALL_PACED: Mapping[str, Any] = {"speech": "paced", "brain": "paced", "voice": "paced"}
 PER_SECOND = 25.0
 """So many calls begin each second."""
 WARM_UP_S = 5.0
@@ -57,16 +59,24 @@ class _Reading:
     core_idle_s: float
 
 
-def takes_s(calls: int, seconds: float) -> float:
+def takes_s(calls: int, seconds: float, per_second: float = PER_SECOND) -> float:
     """About how long a run lasts, from the first call to the last."""
-    return calls / PER_SECOND + min(WARM_UP_S, seconds) + seconds + PATIENCE_MS / 1000
+    return calls / per_second + min(WARM_UP_S, seconds) + seconds + PATIENCE_MS / 1000
 
 
 async def run(
-    calls: int, seconds: float, seed: int, cores: Cores, single: float | None, tell: Callable[[Progress], None]
+    calls: int,
+    seconds: float,
+    seed: int,
+    cores: Cores,
+    single: float | None,
+    tell: Callable[[Progress], None],
+    providers: Mapping[str, Any] = ALL_PACED,
+    per_second: float = PER_SECOND,
 ) -> Run:
     """Measures so many calls for so long. `single` is a single call's gap p95, if that was measured before; without
-    it this run's own is taken. Raises Failed. Cancelling ends both processes."""
+    it this run's own is taken. `providers` are the server's settings for its speech, brain and voice; so many calls
+    begin `per_second`. Raises Failed. Cancelling ends both processes."""
     with TemporaryDirectory(prefix="offhook-bench-") as home:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
@@ -75,10 +85,8 @@ async def run(
             port=port,
             ticket_secret=secrets.token_urlsafe(),
             owner_key=secrets.token_urlsafe(),
-            speech="paced",
-            brain="paced",
-            voice="paced",
             paced=PACED,
+            **providers,
         )
         plan = CallersPlan(
             server=settings.public_urls[0],
@@ -86,7 +94,7 @@ async def run(
             auth_token=settings.twilio_auth_token,
             number=NUMBER,
             calls=calls,
-            per_second=PER_SECOND,
+            per_second=per_second,
             warm_up_s=min(WARM_UP_S, seconds),
             seconds=seconds,
             seed=seed,
@@ -94,17 +102,17 @@ async def run(
         )
         log = Path(home) / "log"
         serving = ServerPlan(settings=settings, calls=calls, cores=cores.server)
-        async with _process("offhook.bench.server", serving, log) as server, aiohttp.ClientSession(plan.server) as http:
+        async with process("offhook.bench.server", serving, log) as server, aiohttp.ClientSession(plan.server) as http:
             await _until_it_serves(server, http, log)
             before = await _read(server.pid, cores, http)
-            async with _process("offhook.bench.callers", plan, log, tells=True) as callers:
+            async with process("offhook.bench.callers", plan, log, tells=True) as callers:
                 try:
-                    async with asyncio.timeout(takes_s(calls, seconds) + SPARE_S):
+                    async with asyncio.timeout(takes_s(calls, seconds, per_second) + SPARE_S):
                         readings, end = await _follow(callers, lambda: _read(server.pid, cores, http), tell, log)
                 except TimeoutError:
-                    raise Failed(f"the callers didn't come to an end:\n{_tail(log)}") from None
+                    raise Failed(f"the callers didn't come to an end:\n{tail(log)}") from None
                 except (aiohttp.ClientError, psutil.NoSuchProcess):
-                    raise Failed(f"the server went away:\n{_tail(log)}") from None
+                    raise Failed(f"the server went away:\n{tail(log)}") from None
         turn = await typical_turn(settings)
     return _result(plan, cores, (before, *readings), end, single, turn)
 
@@ -113,7 +121,7 @@ async def run(
 
 
 @asynccontextmanager
-async def _process(
+async def process(
     module: str, plan: Model, log: Path, tells: bool = False
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs a module while the block runs; the standard output of one that `tells` is read. It has a session of its
@@ -156,7 +164,7 @@ async def _until_it_serves(server: asyncio.subprocess.Process, http: aiohttp.Cli
         async with asyncio.timeout(START_S):
             while True:
                 if server.returncode is not None:
-                    raise Failed(f"the server ended at once:\n{_tail(log)}")
+                    raise Failed(f"the server ended at once:\n{tail(log)}")
                 try:
                     async with http.get("/health") as answer:
                         if answer.status == 200:
@@ -165,7 +173,7 @@ async def _until_it_serves(server: asyncio.subprocess.Process, http: aiohttp.Cli
                     pass
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
-        raise Failed(f"the server doesn't serve:\n{_tail(log)}") from None
+        raise Failed(f"the server doesn't serve:\n{tail(log)}") from None
 
 
 async def _follow(
@@ -184,10 +192,11 @@ async def _follow(
         tell(progress)
         if progress.stage == "done":
             return readings, progress
-    raise Failed(f"the callers broke off:\n{_tail(log)}")
+    raise Failed(f"the callers broke off:\n{tail(log)}")
 
 
-def _tail(log: Path) -> str:
+def tail(log: Path) -> str:
+    """The log's last lines."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-15:]) or "it said nothing"
 
 
@@ -217,7 +226,7 @@ def _result(
     readings: Sequence[_Reading],
     end: Progress,
     single: float | None,
-    turn: Waterfall | None = None,
+    turn: Waterfall | None,
 ) -> Run:
     idle, start, stop = readings
     heard = end.heard

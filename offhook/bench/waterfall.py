@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import median
 
-from adapters.wiring import open_ports
+from adapters.wiring import open_port
 from domain.ports import Documents
 from offhook.bench.agent import ORGANISATION
 from schemas.conversation import Turn, Waterfall
@@ -24,8 +24,8 @@ STAGES = (
 async def typical_turn(settings: Settings) -> Waterfall | None:
     """The median of each stage, over turns that went through all of them, counted from the end of the caller's speech;
     None if there were too few. Cancelling closes the store."""
-    async with open_ports(settings) as ports:
-        return median_of(await turns_taken(ports.documents))
+    async with open_port(settings, "documents") as documents:
+        return median_of(await turns_taken(documents))
 
 
 async def turns_taken(documents: Documents) -> list[Turn]:
