@@ -79,11 +79,16 @@ class Playback:
         return len(self._segments) - 1
 
     def marked(self, number: int, now: float) -> None:
-        """The segment's mark came back: it was heard whole. If later than thought, so is all that follows."""
+        """The segment's mark came back, sent off by the far end now: it was heard whole. If later than thought, so is
+        all that follows."""
         segment = self._segments[number]
-        segment.marked = True
-        if (late := now - segment.ends) > 0:
+        if not segment.marked and (late := now - segment.ends) > 0:
             self._delay(number + 1, late)
+        segment.marked = True
+
+    def heard(self, number: int) -> None:
+        """The segment was heard whole, though its mark was lost."""
+        self._segments[number].marked = True
 
     def _delay(self, since: int, ms: float) -> None:
         """Everything from this segment on, as far as it wasn't heard, is played so much later."""

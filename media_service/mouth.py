@@ -28,6 +28,8 @@ class _Reply:
         self.may_sound = asyncio.Event()
         self.sent: list[bytes | str] = []  # sound and, as strings, marks: what a pause may have to send again
         self.pauses = 0
+        self.began = 0.0  # when its first sound was sent, in ms of the loop's clock
+        self.audible = False  # and it is known that it was heard
         self.played = asyncio.Event()
         self.spoken_out = False
 
@@ -54,6 +56,7 @@ class Mouth:
         self._released = 0
         self._audible_until = 0.0
         self._finished = 0
+        self._round_trip_ms: float | None = None  # a mark's, as far as was seen: the line's own delay is no lateness
 
     def audible_until(self) -> float:
         """When what was sent so far will have been played, in seconds of the loop's clock."""
@@ -122,11 +125,14 @@ class Mouth:
         unplayed = round(reply.playback.unplayed(_now_ms())) * BYTES_PER_MS
         again: list[bytes | str] = []
         for item in reversed(reply.sent):
+            if unplayed <= 0:
+                break
             if isinstance(item, bytes):
-                if unplayed <= 0:
-                    break
                 item, unplayed = item[-unplayed:], unplayed - len(item)
             again.append(item)
+        for item in reply.sent[: len(reply.sent) - len(again)]:
+            if isinstance(item, str):
+                self._confirm(reply, item)
         reply.playback.resume(_now_ms())
         for item in reversed(again):
             if isinstance(item, bytes):
@@ -166,13 +172,33 @@ class Mouth:
         which, _, what = name.rpartition(".")
         if which != _prefix(reply):
             return
+        now = _now_ms()
         if what == FIRST:
-            self._emit(Audible(at=-FRAME_MS, reply=reply.number))
+            if reply.pauses == 0:
+                took = now - reply.began - FRAME_MS
+                self._round_trip_ms = took if self._round_trip_ms is None else min(took, self._round_trip_ms)
+            self._sounds(reply, now - FRAME_MS)
         elif what.isdecimal():
-            reply.playback.marked(int(what), _now_ms())
+            reply.playback.marked(int(what), now - (self._round_trip_ms or 0.0))
             self._audible_until = reply.playback.ends_at / 1000
-            if reply.spoken_out and reply.playback.done:
-                reply.played.set()
+            self._if_played(reply)
+
+    def _confirm(self, reply: _Reply, mark: str) -> None:
+        """The sound before this mark was played; if the mark hasn't come back by now, a `clear` overtook it."""
+        if mark == FIRST:
+            self._sounds(reply, reply.began)
+        else:
+            reply.playback.heard(int(mark))
+            self._if_played(reply)
+
+    def _sounds(self, reply: _Reply, since: float) -> None:
+        if not reply.audible:
+            reply.audible = True
+            self._emit(Audible(at=round(since - _now_ms()), reply=reply.number))
+
+    def _if_played(self, reply: _Reply) -> None:
+        if reply.spoken_out and reply.playback.done:
+            reply.played.set()
 
     async def _speak(self, reply: _Reply) -> None:
         """Cancelling stops the synthesis at once."""
@@ -200,6 +226,7 @@ class Mouth:
         if reply.playback.ends_at == 0.0:
             confirmed = await self._gate()
             self._emit(Sent(at=0, reply=reply.number, confirmed=confirmed))
+            reply.began = _now_ms()
             await self._play(reply, piece[:FRAME])
             await self._mark(reply, FIRST)
             piece = piece[FRAME:]
