@@ -84,7 +84,7 @@ class Webhooks:
         try:
             async with asyncio.timeout(STORE_S):
                 entry = await self._take(ports, sid, called, _text(form, "From"))
-        except (Unavailable, TimeoutError) as problem:
+        except (Unavailable, TimeoutError, ValidationError) as problem:
             log.error("call_not_taken", call_sid=sid, why=_why(problem))
             return _twiml(ports.telephony.say_goodbye(OUT_OF_ORDER))
         except _Refused as refusal:
@@ -107,6 +107,9 @@ class Webhooks:
         except (Unavailable, TimeoutError) as problem:
             log.error("call_waits", call_sid=sid, why=_why(problem))
             answer = ports.telephony.ask_again(self._url(ports, request, "/twilio/next"), AGAIN_S)
+        except ValidationError as problem:
+            log.error("call_unreadable", call_sid=sid, why=_why(problem))
+            answer = ports.telephony.say_goodbye(SOMETHING_WENT_WRONG)
         log.info("call_next", call_sid=sid, status=call_status, dial_status=dial_status)
         return _twiml(answer)
 
@@ -150,7 +153,7 @@ class Webhooks:
                         await _update(ports, sid, {"stream_error": error[:500]})
                 elif _text(form, "CallStatus") in OVER:
                     await end(ports, sid, _text(form, "CallStatus"))
-        except (Unavailable, TimeoutError) as problem:
+        except (Unavailable, TimeoutError, ValidationError) as problem:
             log.error("status_not_stored", call_sid=sid, why=_why(problem))
             return PlainTextResponse("try again\n", status_code=503)
         return Response(status_code=204)
@@ -338,7 +341,9 @@ async def _update(ports: Ports, sid: str, changes: Document) -> None:
     await ports.documents.transact(body)
 
 
-def _why(problem: Unavailable | TimeoutError) -> str:
+def _why(problem: Unavailable | TimeoutError | ValidationError) -> str:
+    if isinstance(problem, ValidationError):
+        return f"what is stored is no {problem.title}"
     return str(problem) or "it took too long"
 
 

@@ -7,14 +7,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+from xml.etree import ElementTree
 
+import httpx2
 import pytest
+from twilio.request_validator import RequestValidator
 
 from adapters.paced_voice import PacedVoice
 from domain import acts as a
@@ -43,15 +45,16 @@ from domain.ports import (
     VoiceStyle,
     Words,
 )
-from functions.webhooks import end
-from schemas.call import CallEntry
+from functions import webhooks
+from offhook.seed import seed
+from schemas.settings import DEVELOPMENT_AUTH_TOKEN
 from schemas.variable import Expectation
 from tests.calls.test_trouble_stories import PROMPTED, folded, stored_state
 from tests.fakes import virtual_time
 from tests.fakes.caller import Caller, ScriptedSpeech
-from tests.fakes.lab import ORGANISATION, ROOT, Lab
+from tests.fakes.lab import ROOT, Lab, LoopClock
 from tests.fakes.memory_documents import MemoryDocuments
-from tests.fakes.ports import NOW, MemoryBus, MemoryQueue
+from tests.fakes.ports import NOW, MemoryBus, MemoryQueue, paper_ports
 
 BEARABLE_MS = 3000
 PATIENT_MS = 4500
@@ -398,26 +401,104 @@ def test_what_was_kept_makes_sense(cell: Cell) -> None:
     assert folded(came.lab) == stored_state(came.lab)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_bus_that_failed_learns_of_the_call_once_it_works(way: str) -> None:
-    lab = FaultLab(Cell("Bus", way))
-    ports = lab.ports()
-    stored = {"organisation": ORGANISATION.id, "conversation": lab.id, "agent": lab.version.agent}
-    entry = CallEntry(**stored, number="+15005550001", caller="", created_at=NOW)
+# --- The carrier's webhooks ---
 
-    async def story() -> None:
-        await lab.prepare()
-        await ports.documents.put("calls/CA1", entry.model_dump(mode="json"))
-        lab.fail()
-        with suppress(Unavailable, TimeoutError):
-            async with asyncio.timeout(15):
-                await end(ports, "CA1", "completed")
-        lab.fail(False)
-        await end(ports, "CA1", "completed")  # the carrier tells it again
+BACKENDS = ("Documents", "Bus", "Queue")
+CALL = {"From": "+15005550100", "To": "+15005550001"}
+HOST = "http://127.0.0.1:8080"
+TALKING, COMES_IN = "CA" + "1" * 32, "CA" + "2" * 32
 
-    virtual_time.run(story())
-    assert isinstance(ports.bus, MemoryBus)
-    assert [event.topic for event in ports.bus.events.values()] == ["conversation.ended"]
+
+@dataclass(frozen=True)
+class Answer:
+    """To one of the carrier's questions."""
+
+    ms: int
+    status: int
+    verbs: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.ms} ms: {', then '.join(self.verbs) or self.status}"
+
+
+@dataclass(frozen=True)
+class Rang:
+    """What the carrier was answered while something was wrong."""
+
+    comes_in: Answer
+    """A call comes in."""
+    goes_on: Answer
+    """The stream of a call that came in before is over: what now?"""
+    ends: Answer
+    """That call is over."""
+    told: int
+    """How often that was told on the bus, once all was well and the carrier had said it again if it was asked to."""
+
+
+@cache
+def ring(service: str, way: str) -> Rang:
+    """The carrier's side of two calls: one was taken before the fault, one comes in while it lasts."""
+    fault = Fault(way)
+    documents = FaultyDocuments(fault) if service == "Documents" else MemoryDocuments()
+    bus = FaultyBus(fault) if service == "Bus" else MemoryBus()
+    queue = FaultyQueue(fault) if service == "Queue" else MemoryQueue()
+    ports = paper_ports(clock=LoopClock(NOW), documents=documents, bus=bus, queue=queue)
+
+    async def get_ports() -> Ports:
+        return ports
+
+    async def story() -> Rang:
+        transport = httpx2.ASGITransport(app=webhooks.app(get_ports))
+        async with httpx2.AsyncClient(transport=transport, base_url=HOST) as carrier:
+
+            async def ask(path: str, sid: str, status: str) -> Answer:
+                form = {**CALL, "CallSid": sid, "CallStatus": status}
+                signature = RequestValidator(DEVELOPMENT_AUTH_TOKEN).compute_signature(HOST + path, form)
+                asked = asyncio.get_running_loop().time()
+                answer = await carrier.post(path, data=form, headers={"X-Twilio-Signature": signature})
+                took = asyncio.get_running_loop().time() - asked
+                verbs = [verb.tag for verb in ElementTree.fromstring(answer.text)] if answer.text[:1] == "<" else []
+                return Answer(round(took * 1000), answer.status_code, tuple(verbs))
+
+            await seed(ports)
+            assert (await ask("/twilio/voice", TALKING, "ringing")).verbs == ("Connect",)
+            documents.kept[f"calls/{TALKING}"]["claimed"] = 1
+            fault.on = True
+            comes_in = await ask("/twilio/voice", COMES_IN, "ringing")
+            goes_on = await ask("/twilio/next", TALKING, "in-progress")
+            ends = await ask("/twilio/status", TALKING, "completed")
+            fault.on = False
+            if ends.status >= 500:
+                assert (await ask("/twilio/status", TALKING, "completed")).status == 204
+        conversation = documents.kept[f"calls/{TALKING}"]["conversation"]
+        told = [event for event in bus.events.values() if event.body["conversation"] == conversation]
+        return Rang(comes_in, goes_on, ends, len(told))
+
+    return virtual_time.run(story())
+
+
+every_backend = pytest.mark.parametrize("service", BACKENDS)
+every_way = pytest.mark.parametrize("way", WAYS)
+
+
+@every_backend
+@every_way
+def test_the_carrier_is_answered_in_time_and_knows_what_to_do(service: str, way: str) -> None:
+    rang = ring(service, way)
+    assert max(rang.comes_in.ms, rang.goes_on.ms) <= BEARABLE_MS
+    assert rang.comes_in.verbs in [("Connect",), ("Say", "Hangup")]
+    assert rang.goes_on.verbs in [("Connect",), ("Pause", "Redirect"), ("Say", "Hangup")]
+    if service != "Documents":
+        assert (rang.comes_in.verbs, rang.goes_on.verbs) == (("Connect",), ("Connect",))
+
+
+@every_backend
+@every_way
+def test_the_end_of_a_call_is_told_in_the_end(service: str, way: str) -> None:
+    rang = ring(service, way)
+    assert rang.ends.ms < 15_000  # then the carrier gives up
+    assert rang.ends.status in (204, 503)
+    assert rang.told == 1
 
 
 @pytest.mark.parametrize("service", WITH_STANDBY)
@@ -452,7 +533,8 @@ fallback, and providers that
 The fault begins after the greeting, unless the row says otherwise, and lasts. *Waited* is the longest time from the end
 of anything that the caller said to the next sound from us, or to the carrier's taking over, who rings or apologises,
 rounded up to tenths of a second; it may be {BEARABLE_MS} ms at most. The caller books an appointment in three sentences or, where the model is at fault,
-asks three questions, and then hangs up. The bus and the queue are used before and after a call, never during one.
+asks three questions, and then hangs up. The bus and the queue are used before and after a call, never during one: see
+what the carrier is answered.
 
 This page is written by the calls themselves, and a test fails when they come to something else:
 `.venv/bin/python -m tests.calls.test_fault_matrix` writes it anew.
@@ -470,7 +552,24 @@ def document() -> str:
             *(_row(cell) for cell in CELLS if cell.service == service),
             "",
         ]
+    lines += [CARRIER, *(_carrier_s_row(service, way) for service in BACKENDS for way in WAYS), ""]
     return "\n".join(lines)
+
+
+CARRIER = f"""## What the carrier is answered
+
+The fault is there when a call comes in, when the stream of another, taken before, has ended, and when that other one is
+over. The first two have somebody on the phone and are answered within {BEARABLE_MS} ms: by a stream (Connect), by words that
+apologise (Say, then Hangup), or by a request to ask again (Pause, then Redirect). To the last one 204 means that it was
+noted and told, and 503 that the carrier shall say it again. *Told* is how often the bus had it in the end.
+
+| fault | a call comes in | a stream is over | a call is over | told |
+|---|---|---|---|---|"""
+
+
+def _carrier_s_row(service: str, way: str) -> str:
+    rang = ring(service, way)
+    return f"| {service} {way} | {rang.comes_in} | {rang.goes_on} | {rang.ends} | {rang.told} |"
 
 
 def _row(cell: Cell) -> str:
