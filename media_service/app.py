@@ -80,10 +80,14 @@ class MediaService:
             log.warning("stream_refused", why="signature", validated=urls)
             self._live.refused += 1
             return await socket.send_denial_response(PlainTextResponse("wrong signature\n", status_code=403))
-        if not self._capacity.has_room(calls := len(self._live.calls), ports.settings.most_calls):
+        if not self._capacity.has_room(calls := self._live.places, ports.settings.most_calls):
             log.warning("stream_refused", why="full", calls=calls)
             self._live.refused += 1
             return await socket.send_denial_response(PlainTextResponse("no room for a call\n", status_code=503))
+        with self._live.place():  # at once: others ask while this one is let in
+            await self._let_in(ports, socket)
+
+    async def _let_in(self, ports: Ports, socket: WebSocket) -> None:
         await socket.accept()
         try:
             stream = await ports.streams.begin(socket)

@@ -11,7 +11,7 @@ SAMPLE_S = 0.25
 WINDOW = 20
 """Samples that are judged: five seconds. One stall among them means nothing."""
 LATE_MS = 10.0
-"""A loop that is late by so much at most of its samples has too many calls."""
+"""A loop that is late by so much at most of its samples has too many calls; if it has none, that is not why."""
 BUSY = 0.85
 """The share of the loop's core that calls may take; the rest is for what comes at once."""
 FIRST_GUESS = 0.005
@@ -37,8 +37,9 @@ class Capacity:
         """How many calls at once, as far as can be told while there are so many."""
         if len(self._late) < WINDOW // 2:
             return most
-        if median(self._late) > LATE_MS:
-            return min(most, calls)
+        felt = [late for late, on in zip(self._late, self._calls, strict=True) if on]
+        if len(felt) >= WINDOW // 2 and median(felt) > LATE_MS:
+            return min(most, max(1, calls))
         busy, measured = fmean(self._busy), fmean(self._calls)
         each = busy / measured if measured >= ENOUGH_CALLS else FIRST_GUESS
         idle = max(0.0, busy - each * measured)

@@ -41,9 +41,20 @@ class Live:
 
     def __init__(self) -> None:
         self.calls: dict[object, tuple[str, float]] = {}
+        self.places = 0
+        """Taken by calls, and by those that are being let in."""
         self.total = self.refused = self.broken = self.most = 0
         self.frame_lag_ms = Histogram(1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000)
         """How late the callers' sound reached the ear: the lines tell it, of every tenth piece."""
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Takes a place for a call for as long as the block runs."""
+        self.places += 1
+        try:
+            yield
+        finally:
+            self.places -= 1
 
     @contextmanager
     def call(self, conversation: str) -> Iterator[None]:

@@ -4,13 +4,18 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx2
 
+from domain.ports import BadStart, Ports
+from media_service.app import MediaService
 from offhook.carrier.carrier import Forgery, Human
 from offhook.carrier.handset import Handset
+from tests.fakes import virtual_time
 from tests.fakes.house import House, house
+from tests.fakes.ports import paper_ports, settings
 
 
 def visit(home: Path, story: Callable[[House], Awaitable[None]], **changes: Any) -> None:
@@ -202,6 +207,46 @@ def test_a_full_instance_sends_the_next_call_elsewhere_and_keeps_its_own(tmp_pat
             assert figures["most_connections"] == 1
 
     visit(tmp_path, story, most_calls=1)
+
+
+def test_callers_who_come_at_once_get_no_more_than_the_places_that_there_are() -> None:
+    begun: list[Any] = []
+    refused: list[Any] = []
+
+    class Streams:
+        async def begin(self, socket: Any) -> Any:
+            begun.append(socket)
+            await asyncio.sleep(1)
+            raise BadStart("it never said who it was")
+
+    class Socket:
+        url = SimpleNamespace(path="/twilio-stream")
+        headers: dict[str, str] = {}
+
+        async def accept(self) -> None:
+            await asyncio.sleep(0.1)
+
+        async def close(self, code: int, reason: str) -> None:
+            pass
+
+        async def send_denial_response(self, response: Any) -> None:
+            refused.append(response.status_code)
+
+    telephony = SimpleNamespace(verify=lambda *what: True)
+    ports = paper_ports(settings=settings(most_calls=5), streams=Streams(), telephony=telephony)
+
+    async def get_ports() -> Ports:
+        return ports
+
+    async def story() -> None:
+        service = MediaService(get_ports)
+        await asyncio.gather(*(service.stream(cast(Any, Socket())) for _ in range(50)))
+        assert len(begun) == 5
+        assert refused == [503] * 45
+        await service.stream(cast(Any, Socket()))  # their places are free again
+        assert len(begun) == 6
+
+    virtual_time.run(story())
 
 
 def test_a_call_survives_a_restart_of_the_platform(tmp_path: Path) -> None:

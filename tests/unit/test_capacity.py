@@ -60,6 +60,13 @@ def test_a_busy_process_without_calls_still_takes_one() -> None:
     assert sampled(1, 0.99, 0).has_room(0, MOST)
 
 
+def test_a_process_that_runs_late_without_calls_takes_its_first() -> None:
+    idle = sampled(50, 0.3, 0)
+    assert idle.has_room(0, MOST)
+    assert idle.has_room(1, MOST)
+    assert sampled(50, 0.3, 1).has_room(0, MOST)
+
+
 def test_it_watches_the_loop_it_runs_in() -> None:
     capacity = Capacity()
 
