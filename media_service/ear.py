@@ -40,6 +40,7 @@ class Ear:
         self._played = played
         self._lately = deque[bytes](maxlen=LONG_ENOUGH_MS // FRAME_MS)
         self._echoing = False
+        self._told = False  # the recogniser that takes the sound was told of speech, and not yet of its end
         self._rest = b""
         self._piece = bytearray()
         self._spoken = 0
@@ -61,7 +62,7 @@ class Ear:
     def _frame(self, frame: bytes) -> Sequence[HeardSignal]:
         hearing, piece = self._hearing, self._piece
         piece += frame
-        if hearing.speaking and not self._echoing:
+        if hearing.speaking and not self._echoing and not self._cut_short:
             if len(piece) >= PIECE:
                 self._pass_on()
         elif len(piece) >= 2 * PRE_ROLL:
@@ -138,10 +139,13 @@ class Ear:
     async def sound(self) -> AsyncIterator[Sound]:
         """What the recogniser is to hear, as it comes; a new one is told if it begins amidst speech. Cancelling loses
         nothing that wasn't handed out."""
-        if self._hearing.speaking and SPEECH_BEGINS not in self._sound:
+        if self._told:
             yield SPEECH_BEGINS
         while True:
             while self._sound:
-                yield self._sound.popleft()
+                sound = self._sound.popleft()
+                if sound is SPEECH_BEGINS or sound is SPEECH_ENDS:
+                    self._told = sound is SPEECH_BEGINS
+                yield sound
             self._more.clear()
             await self._more.wait()

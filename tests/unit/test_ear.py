@@ -1,20 +1,23 @@
 """The ear: audio in pieces of any size, counted by its frames."""
 
 import asyncio
+import contextlib
 from contextlib import aclosing
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.webrtc_vad import WebrtcDetector
 from domain.mulaw import FRAME
-from domain.ports import SPEECH_BEGINS, SPEECH_ENDS
+from domain.ports import SPEECH_BEGINS, SPEECH_ENDS, Sound
 from media_service.ear import LONGEST_SPEECH_MS, Ear
 from offhook.carrier import recordings
 from schemas.agent import Listening
 from schemas.signals import Paused, Settled, SpeechBegan, SpeechEnded
 from schemas.variable import Expectation
+from tests.fakes import virtual_time
 from tests.fakes.caller import LOUD, QUIET, PaperDetector
 
 LISTENING = Listening(minimum_speech_ms=100)
@@ -22,6 +25,16 @@ LISTENING = Listening(minimum_speech_ms=100)
 
 def ear() -> Ear:
     return Ear(LISTENING, PaperDetector(), "en-US")
+
+
+async def taken(mine: Ear) -> list[Sound]:
+    """What a recogniser that begins now gets at once."""
+    got: list[Sound] = []
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1), aclosing(mine.sound()) as sound:  # type: ignore[type-var]
+            async for item in sound:
+                got.append(item)
+    return got
 
 
 def kinds(signals: list[Any]) -> list[type]:
@@ -70,14 +83,35 @@ def test_a_silence_leaves_the_recogniser_alone() -> None:
 
 
 def test_a_recogniser_that_begins_amidst_speech_is_told() -> None:
-    async def first(mine: Ear) -> Any:
-        async with aclosing(mine.sound()) as sound:
-            return await anext(sound)
+    async def story() -> None:
+        mine = ear()
+        mine.hear(LOUD * 20)
+        assert SPEECH_BEGINS in await taken(mine)
+        assert await taken(mine) == [SPEECH_BEGINS]
+        mine.hear(LOUD * 5 + QUIET * 10)
+        begins, *_, ends = await taken(mine)
+        assert (begins, ends) == (SPEECH_BEGINS, SPEECH_ENDS)
+        assert await taken(mine) == []
 
+    virtual_time.run(story())
+
+
+def test_a_recogniser_that_begins_amidst_an_echo_is_told_of_no_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media_service.ear.is_echo", lambda heard, played: True)
     mine = ear()
-    mine.hear(LOUD * 20)
-    mine._sound.clear()
-    assert asyncio.run(first(mine)) is SPEECH_BEGINS
+    mine.hear(LOUD * 30)
+    assert virtual_time.run(taken(mine)) == []
+
+
+def test_a_noise_without_end_is_kept_from_the_recogniser_once_its_turn_is_over() -> None:
+    async def story() -> None:
+        mine = ear()
+        mine.hear(LOUD * (LONGEST_SPEECH_MS // 20 + 10))
+        assert (await taken(mine))[-1] is SPEECH_ENDS
+        mine.hear(LOUD * 500)
+        assert await taken(mine) == []
+
+    virtual_time.run(story())
 
 
 def test_an_echo_is_not_the_caller_and_whoever_speaks_over_it_is() -> None:
