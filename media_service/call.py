@@ -68,25 +68,26 @@ class Call:
         self._voice = RememberingVoice(self.ports.voice, self.phrases, fixed, version.phrases.filler)
         self._mouth = Mouth(self.line, self._voice, self._style, self._start, self._emit, self._gate)
         self._ear = Ear(version.listening, self.ports.detector(), version.language, self._mouth.played)
-        self._watchdog = Watchdog(self._mouth.audible_until, lambda watch: self._emit(Overdue(at=0, what=watch.what)))
+        self._watchdog = Watchdog(self._mouth.audible_until, self._overdue)
         self._journal = Journal(self.ports.documents, self.ports.clock, self.conversation, self.batch, self._fenced)
         self._thinking: asyncio.Task[None] | None = None
+        self._looking_up = set[asyncio.Task[None]]()  # for the reply that is being made
 
     async def run(self) -> Outcome:
         """Holds the conversation until its line ends. Cancelling ends the line and stores what happened."""
-        try:
-            async with (
-                self._journal,
-                alongside(self._hear(), self._transcribe(), self._learn_phrases(), self._journal.write()) as tasks,
-            ):
-                self._tasks = tasks
-                self._inbox.put_nowait(self.opened)
+        async with (
+            self._journal,
+            alongside(self._hear(), self._transcribe(), self._learn_phrases(), self._journal.write()) as tasks,
+        ):
+            self._tasks = tasks
+            self._inbox.put_nowait(self.opened)
+            try:
                 async for signal in self._signals():
                     self._journal.append(signal)
                     for act in self.conversation.step(signal):
                         await self._perform(act)
-        finally:
-            self._watchdog.unwatch()
+            finally:
+                self._watchdog.unwatch()
         return self.outcome
 
     async def _signals(self) -> AsyncIterator[Signal]:
@@ -100,7 +101,7 @@ class Call:
             case a.Release(reply=reply):
                 self._mouth.release(reply)
             case a.Discard(reply=reply):
-                self._stop_thinking()
+                self._give_up()
                 self._mouth.discard(reply)
             case a.Pause(reply=reply):
                 await self._mouth.pause(reply)
@@ -111,13 +112,16 @@ class Call:
             case a.Close(reply=reply):
                 self._mouth.close(reply)
             case a.Cut(reply=reply):
-                self._stop_thinking()
+                self._give_up()
                 await self._mouth.cut(reply)
             case a.Think():
                 self._stop_thinking()
                 self._thinking = self._start(self._think(act))
             case a.RunTool():
-                self._start(self._run_tool(act))
+                running = self._start(self._run_tool(act))
+                if not act.acts:
+                    self._looking_up.add(running)
+                    running.add_done_callback(self._looking_up.discard)
             case a.Expect(expectation=expectation):
                 self._ear.expect(expectation)
             case a.Endpoint(silence_ms=silence_ms):
@@ -209,6 +213,20 @@ class Call:
         if self._thinking:
             self._thinking.cancel()
             self._thinking = None
+
+    def _give_up(self) -> None:
+        """Nobody wants the reply any more: stops what is done for it, but for tools that act."""
+        self._stop_thinking()
+        for task in self._looking_up:
+            task.cancel()
+
+    def _overdue(self, watch: a.Watch) -> None:
+        """Tells of it in a task: what breaks in a timer would break nothing else."""
+
+        async def tell() -> None:
+            self._emit(Overdue(at=0, what=watch.what))
+
+        self._start(tell())
 
     async def _gate(self) -> bool:
         return await self._journal.has_words(CONFIRM_S)
