@@ -90,7 +90,12 @@ def verdict(
         f"incoming lag p99 {lag:g} ms" if lag is not None and lag > LAG_MS else "",
         f"{heard.frames_dropped} frames not taken" if heard.frames_dropped else "",
     ]
-    return Verdict(held=not any(faults), why=tuple(filter(None, faults)))
+    unmeasured = [
+        "the gap couldn't be measured" if gap is None else "",
+        "the server's incoming lag couldn't be measured" if lag is None else "",
+    ]
+    held = False if any(faults) else None if any(unmeasured) else True
+    return Verdict(held=held, why=tuple(filter(None, faults if any(faults) else unmeasured)))
 
 
 def most_held(runs: list[Run]) -> int | None:

@@ -190,7 +190,6 @@ def judged(single: float | None = 600.0, busy: float = 0.5, **changes: object) -
 
 def test_so_many_calls_are_held_if_nobody_notices_them() -> None:
     assert judged() == Verdict(held=True)
-    assert judged(lag=None).held
     assert judged(single=540.0).held
 
 
@@ -225,6 +224,21 @@ def test_nothing_is_concluded_when_the_callers_or_the_time_fall_short(changes: d
     result = judged(unanswered=1, **changes)  # type: ignore[arg-type]
     assert result.held is None
     assert result.why[0].startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"gap": Spread(count=0)}, "the gap"),
+        ({"lag": None}, "the server's incoming lag"),
+        ({"lag": Spread(count=0)}, "the server's incoming lag"),
+    ],
+)
+def test_what_was_not_measured_is_not_held(changes: dict[str, object], why: str) -> None:
+    result = judged(**changes)  # type: ignore[arg-type]
+    assert result.held is None
+    assert [phrase.startswith(why) for phrase in result.why] == [True]
+    assert judged(unanswered=1, **changes).held is False  # type: ignore[arg-type]
 
 
 def test_the_bench_s_agent_never_ends_a_call_and_answers_in_two_short_sentences() -> None:
