@@ -720,7 +720,7 @@ class Conversation:
             state.running = ""
             if signal.error is None:
                 return self._go(self.walk.returned(state.flow, signal.output or {}, self._moment))
-            if step := self.walk.failed(state.flow, self._moment):
+            if not signal.unknown and (step := self.walk.failed(state.flow, self._moment)):
                 return self._go(step)
             return self._give_up(f"tool failed: {signal.error}")
         asked = next((r for r in state.requests if r.call and r.call.id == signal.id), None)

@@ -65,9 +65,11 @@ async def run_tool(tools: Tools, organisation: Organisation, act: RunTool) -> Re
                 log.warning("tool_asked_again", tool=call.tool, key=call.key, why=str(problem))
                 result = await tools.run(organisation, call)
     except TimeoutError:
-        return Returned(at=0, id=call.id, error=f"{lost}{call.tool} took longer than {act.timeout_ms} ms")
+        return Returned(
+            at=0, id=call.id, error=f"{lost}{call.tool} took longer than {act.timeout_ms} ms", unknown=act.acts
+        )
     except Unavailable as problem:
-        return Returned(at=0, id=call.id, error=f"{lost}{problem}")
+        return Returned(at=0, id=call.id, error=f"{lost}{problem}", unknown=act.acts)
     except Exception:  # a tool's bug is the tool's failure; the call goes on
         log.exception("tool_broke", tool=call.tool)
         return Returned(at=0, id=call.id, error=f"{call.tool} broke")

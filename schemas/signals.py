@@ -114,6 +114,8 @@ class Returned(_Signal):
     id: str
     output: dict[str, Any] | None = None
     error: str | None = None
+    unknown: bool = False
+    """With an error: whether it acted can't be told."""
 
 
 class Failed(_Signal):

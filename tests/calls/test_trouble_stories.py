@@ -1,16 +1,20 @@
 """Calls in which something goes wrong: the caller is never left in silence, and nothing said is lost."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from adapters.builtin_tools import BuiltinTools
 from domain.conversation import Conversation
 from domain.ports import Junk, Spoken, ToolRequest, Unavailable, VoiceStyle
 from domain.state import State
 from media_service.journal import path_of
+from schemas.organisation import Organisation
 from schemas.signals import SIGNALS
+from schemas.tool import ToolCall, ToolResult
 from tests.calls.test_booking_stories import books, books_until_confirmation
 from tests.fakes.caller import Caller
 from tests.fakes.lab import ORGANISATION, Lab, hold
@@ -465,3 +469,22 @@ def test_a_voice_without_marks_still_finishes() -> None:
     lab.caller = Forgetful
     hold(books, lab)
     assert len(lab.appointments()) == 1
+
+
+def test_a_booking_of_which_nobody_can_tell_is_not_called_impossible() -> None:
+    """It may stand: a person sorts it out."""
+
+    class Forgetful(BuiltinTools):
+        async def run(self, organisation: Organisation, call: ToolCall) -> ToolResult:
+            await super().run(organisation, call)
+            raise Unavailable("the answer was lost")
+
+    lab = Lab()
+    ports = lab.ports
+    lab.ports = lambda: dataclasses.replace(ports(), tools=Forgetful(lab.documents, ports().clock))  # type: ignore[method-assign]
+    hold(books, lab)
+    assert len(lab.appointments()) == 1
+    assert "can't book" not in lab.dialogue()
+    act: Any = lab.outcomes[0].act
+    assert act.number == "+15005550199"
+    assert "unknown" in act.outcome
