@@ -23,15 +23,20 @@ def is_echo(heard: bytes, played: bytes) -> bool:
 
 def likeness(heard: bytes, played: bytes) -> float:
     """The highest correlation of `heard` with a stretch of `played` as long as itself: 0 (nothing alike) to 1."""
-    if not heard or len(played) < len(heard):
+    if len(heard) < 4 or len(played) < len(heard):
         return 0.0
-    x, y = _sharpened(heard), _sharpened(played)
+    y = _sharpened(played)
     size = 1 << (len(y) - 1).bit_length()  # where x would run over y's end, the products mean nothing and aren't used
-    products = np.fft.irfft(np.fft.rfft(y, size) * np.conj(np.fft.rfft(x, size)), size)[: len(y) - len(x) + 1]
+    spectrum = np.fft.rfft(y, size)
     sums = np.concatenate(([0.0], np.cumsum(y * y, dtype=np.float64)))
-    energies = (sums[len(x) :] - sums[: len(sums) - len(x)]) * float(x @ x)
-    loud = energies > energies.max() * 1e-4  # silence correlates with anything
-    return float(np.abs(products[loud] / np.sqrt(energies[loud])).max()) if loud.any() else 0.0
+    best = 0.0
+    for x in (_sharpened(heard), _sharpened(heard[1:])):  # at half the rate an echo may lie between two samples
+        products = np.fft.irfft(spectrum * np.conj(np.fft.rfft(x, size)), size)[: len(y) - len(x) + 1]
+        energies = (sums[len(x) :] - sums[: len(sums) - len(x)]) * float(x @ x)
+        loud = energies > energies.max() * 1e-4  # silence correlates with anything
+        if loud.any():
+            best = max(best, float(np.abs(products[loud] / np.sqrt(energies[loud])).max()))
+    return best
 
 
 def _sharpened(sound: bytes) -> Samples:
