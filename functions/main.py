@@ -5,7 +5,7 @@ from typing import Any
 import functions_framework.aio as framework
 from starlette.requests import Request
 
-from adapters.wiring import shared_ports
+from adapters.wiring import read_settings, shared_ports
 from functions import tasks as posted
 from functions import webhooks
 from functions.admin.app import app as admin
@@ -13,6 +13,7 @@ from functions.analyse import analyse as analysed
 from functions.events import event_of
 from functions.workers import doing_tasks
 
+read_settings()  # settings that can't be used are refused as a revision starts, not at its first request
 _webhooks = webhooks.app(shared_ports)
 _admin = admin(shared_ports)
 _tasks = posted.app(doing_tasks(shared_ports))

@@ -81,7 +81,7 @@ def _measure(numbers: list[int], seconds: float, json: Path | None, chart: Path 
         with Progress(*bars, console=err, refresh_per_second=2, transient=True) as progress:
             for number, so_long in plan:
                 bar = progress.add_task(f"{_calls(number)}: the server starts", total=takes_s(number, so_long))
-                single = runs[0].heard.gap.p95 if runs else None
+                single = runs[0].heard.gap.p95 if runs and runs[0].verdict.held is not None else None
 
                 def tell(callers: Callers, number: int = number, bar: TaskID = bar) -> None:
                     progress.update(bar, description=f"{_calls(number)}: {callers.stage}, {callers.on} on")
@@ -108,10 +108,12 @@ def _measure(numbers: list[int], seconds: float, json: Path | None, chart: Path 
     out.print(f"Held on one core: {result.held}.", style="bold")
     if json is not None:
         json.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        err.print(f"Written: {json}", markup=False)
     if chart is not None:
         from offhook.bench.chart import draw
 
         draw(result, chart)
+        err.print(f"Written: {chart}", markup=False)
 
 
 async def _shown(work: Awaitable[Run], progress: Progress, bar: TaskID) -> Run:

@@ -95,7 +95,7 @@ async def measure(
     plan += [(number, seconds) for number in numbers if number != 1]
     runs, served = list[Run](), list[Served]()
     for number, so_long in plan:
-        single = runs[0].heard.gap.p95 if runs else None
+        single = runs[0].heard.gap.p95 if runs and runs[0].verdict.held is not None else None
         with err.status(f"{number} at once: the server starts") as status:
 
             def tell(callers: Progress, number: int = number, show: Callable[[str], None] = status.update) -> None:
