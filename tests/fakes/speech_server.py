@@ -346,4 +346,5 @@ async def _fail(context: Any, code: grpc.StatusCode, details: str, reason: str =
         info.Pack(error_details_pb2.ErrorInfo(reason=reason, domain="googleapis.com"))
         status = status_pb2.Status(code=code.value[0], message=details, details=[info])
         metadata = (("grpc-status-details-bin", status.SerializeToString()),)
+    await asyncio.sleep(0.02)  # no refusal over a network overtakes what is being sent; here it would
     await context.abort(code, details, metadata)

@@ -285,7 +285,7 @@ async def invalid(context: Any, message: str) -> None:
 
 
 async def abort(context: Any, refusal: Refusal) -> None:
-    await asyncio.sleep(0.002)  # no refusal over a network overtakes what is being sent; here it would
+    await asyncio.sleep(0.02)  # no refusal over a network overtakes what is being sent; here it would
     details: Sequence[AnyMessage] = []
     if refusal.reason:
         info = error_details_pb2.ErrorInfo(
