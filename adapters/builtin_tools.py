@@ -43,8 +43,8 @@ class BuiltinTools:
         self._documents, self._clock = documents, clock
         self._known: dict[str, tuple[Tool, type[BaseModel], Callable[..., Awaitable[dict[str, Any]]]]] = {}
         self._add("book_appointment", "Books an appointment.", BookAppointment, self._book, acts=True)
-        self._add("order_status", "Looks up where an order is.", OrderStatus, self._order)
-        self._add("item_stock", "Looks up how many of an item are in stock.", ItemStock, self._item)
+        self._add("check_order_status", "Looks up where an order is.", OrderStatus, self._order)
+        self._add("check_item_stock", "Looks up how many of an item are in stock.", ItemStock, self._item)
         self._tools = {name: tool for name, (tool, _, _) in self._known.items()}
 
     def _add(
@@ -59,7 +59,7 @@ class BuiltinTools:
         tool = Tool(name=name, description=description, parameters=parameters, acts=acts, if_unknown="retry")
         self._known[name] = (tool, arguments, run)
 
-    def offered(self, organisation: Organisation) -> Mapping[str, Tool]:
+    async def offered(self, organisation: Organisation) -> Mapping[str, Tool]:
         """All of them, for everyone."""
         return self._tools
 

@@ -694,7 +694,7 @@ class Conversation:
             return self.walk.fill(flow, values, self._moment)
         for move in moves:
             assert move.call
-            if move.call.tool == prompt.HUMAN and self.version.flow.on_human:
+            if move.call.tool == prompt.HUMAN and "human" in self.walk.anywhere:
                 return self.walk.answer(flow, "speak to a human", self._moment)
             which = str(move.call.arguments.get("which", ""))
             if move.call.tool == prompt.GO_ON and self.walk.judged(flow, which):

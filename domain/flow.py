@@ -6,7 +6,7 @@ Pure. A step is computed whole and takes effect whole: `Step.state` replaces the
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, assert_never
+from typing import Any
 
 from domain import conditions
 from domain.moment import Moment
@@ -80,6 +80,7 @@ class Walk:
         self.nodes: Mapping[str, Node] = {node.id: node for node in flow.nodes}
         self.variables: Mapping[str, Variable] = {variable.name: variable for variable in flow.variables}
         self.kinds = {name: variable.kind for name, variable in self.variables.items()}
+        self.anywhere = {way.condition: node.id for node in flow.nodes for way in node.anywhere if way.when == "event"}
 
     @cached_property
     def fixed_texts(self) -> frozenset[str]:
@@ -114,10 +115,8 @@ class Walk:
     def answer(self, state: FlowState, words: str, moment: Moment) -> Step:
         """The caller said something."""
         match wish(words):
-            case "human" if self.flow.on_human:
-                return self._enter(self.flow.on_human, state, moment)
-            case "goodbye" if self.flow.on_goodbye:
-                return self._enter(self.flow.on_goodbye, state, moment)
+            case "human" | "goodbye" as event if target := self.anywhere.get(event):
+                return self._enter(target, state, moment)
             case "repeat":
                 return self.question(state, moment)
         return self.fill(state, self._read(state, words, moment), moment)
@@ -205,7 +204,7 @@ class Walk:
                     said += self._texts(state, moment, node.say)
                     return Step(state, tuple(said), HangUp(node.outcome))
                 case _:
-                    assert_never(node)
+                    raise FlowStuck(f"{node.type} isn't walked yet")
             id = self._way_out(node, state)
         raise FlowStuck(f"the flow goes round in circles at {id!r}")
 
@@ -244,7 +243,7 @@ class Walk:
         misses = state.misses + 1
         if misses > max(len(node.retries), 1):
             edge = _event(node, "misunderstood")
-            target = edge.to if edge else self.flow.on_misunderstood
+            target = edge.to if edge else self.anywhere.get("misunderstood")
             if target:
                 return self._enter(target, state, moment)
         state = state.model_copy(update={"misses": misses})

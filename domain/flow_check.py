@@ -43,10 +43,6 @@ def check(flow: Flow, tools: Collection[str]) -> Iterator[Finding]:
         yield Finding(id, "this id is used more than once")
     if flow.start not in ids:
         yield Finding(flow.start, "the flow starts here, but there is no such node")
-    for place in ("on_human", "on_goodbye", "on_misunderstood"):
-        target = getattr(flow, place)
-        if target is not None and target not in ids:
-            yield Finding(target, f"{place} leads here, but there is no such node")
     for node in flow.nodes:
         for sentence in _wrong_with(node, flow, ids, tools):
             yield Finding(node.id, sentence)
@@ -99,5 +95,5 @@ def _texts(node: Node) -> Iterator[str]:
             yield from (node.meanwhile, *node.arguments.values())
         case Transfer():
             yield from (node.say, node.number)
-        case Branch():
+        case _:
             pass

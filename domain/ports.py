@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 
 from schemas.organisation import Organisation
+from schemas.passage import Passage
 from schemas.remark import Remark
 from schemas.settings import Settings
 from schemas.tool import Tool, ToolCall, ToolResult
@@ -377,13 +378,36 @@ class Queue(Protocol):
 
 
 class Tools(Protocol):
-    def offered(self, organisation: Organisation) -> Mapping[str, Tool]:
-        """The tools that this organisation's agents may use, by name."""
+    async def offered(self, organisation: Organisation) -> Mapping[str, Tool]:
+        """The tools that this organisation's agents may use, by name. Raises Unavailable."""
         ...
 
     async def run(self, organisation: Organisation, call: ToolCall) -> ToolResult:
         """Runs it within the tool's own time. Failing is a result, not an exception. Cancelling abandons it; an
         acting tool may still have acted."""
+        ...
+
+
+# --- Knowledge: what documents say ---
+
+
+class Knowledge(Protocol):
+    """Passages of an organisation's documents, found by what they say."""
+
+    async def keep(self, organisation: str, document: str, title: str, passages: Sequence[str]) -> None:
+        """Makes a document's passages findable, in place of those that it had. Raises Unavailable. Cancelling may leave
+        some of the new ones beside some of the old."""
+        ...
+
+    async def forget(self, organisation: str, document: str) -> None:
+        """Removes a document's passages. Raises Unavailable."""
+        ...
+
+    async def search(
+        self, organisation: str, query: str, documents: Sequence[str] = ("*",), most: int = 4
+    ) -> Sequence[Passage]:
+        """The passages that answer a question best, the best first, of these documents (ids; "*" for all). None if
+        nothing is like it. Raises Unavailable."""
         ...
 
 

@@ -49,7 +49,7 @@ def build(
         if not task:
             task = f"You asked: {aloud(node.say, state.variables, walk.kinds, moment) or fallback}"
         offered = [*_collecting(walk, node), *_leading_on(node), *(tools[name] for name in node.tools)]
-    if walk.flow.on_human:
+    if "human" in walk.anywhere:
         offered.append(Tool(name=HUMAN, description="The caller wants to speak to a person.", parameters=_object({})))
     known = "; ".join(f"{name} = {value}" for name, value in state.variables.items() if value not in ("", None))
     parts = [

@@ -60,7 +60,7 @@ async def run_tool(tools: Tools, organisation: Organisation, act: RunTool) -> Re
             try:
                 result = await tools.run(organisation, call)
             except Unavailable as problem:
-                if not act.acts or tools.offered(organisation)[call.tool].if_unknown != "retry":
+                if not act.acts or (await tools.offered(organisation))[call.tool].if_unknown != "retry":
                     raise
                 log.warning("tool_asked_again", tool=call.tool, key=call.key, why=str(problem))
                 result = await tools.run(organisation, call)

@@ -105,5 +105,5 @@ async def chat_with(ports: Ports, organisation: str, agent: str) -> Chat | None:
         channel="chat",
         started_at=ports.clock.now(),
     )
-    conversation = Conversation(stored.id, owner, version, ports.tools.offered(owner))
+    conversation = Conversation(stored.id, owner, version, await ports.tools.offered(owner))
     return Chat(ports, conversation, stored)

@@ -242,7 +242,7 @@ class Webhooks:
             agent = Agent.model_validate(await ports.documents.get(f"{root}/agents/{number.agent}"))
             path = f"{root}/agents/{agent.id}/versions/{agent.live}"
             version = AgentVersion.model_validate(await ports.documents.get(path))
-            offered = ports.tools.offered(organisation)
+            offered = await ports.tools.offered(organisation)
             refuse_if_broken(version.flow, {name for name in version.tools if name in offered})
         except (ValidationError, FlowRefused) as problem:
             log.error("agent_unusable", number=called, why=str(problem))

@@ -140,7 +140,7 @@ class MediaService:
             stored.id,
             organisation,
             AgentVersion.model_validate(version),
-            ports.tools.offered(organisation),
+            await ports.tools.offered(organisation),
             state,
         )
         conversation.fold(journal)

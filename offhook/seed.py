@@ -35,7 +35,7 @@ async def seed(ports: Ports) -> None:
     for id, (file, name, number) in AGENTS.items():
         agent = Agent(id=id, organisation=ORGANISATION, name=name, live=1)
         version = demo_version(id, file, now)
-        refuse_if_broken(version.flow, ports.tools.offered(demo))
+        refuse_if_broken(version.flow, await ports.tools.offered(demo))
         documents[f"{root}/agents/{id}"] = agent.model_dump(mode="json")
         documents[f"{root}/agents/{id}/versions/1"] = version.model_dump(mode="json")
         line = Number(number=number, organisation=ORGANISATION, agent=id)

@@ -1,6 +1,6 @@
 """An agent, and the published versions of it that take calls."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -80,14 +80,69 @@ class Phrases(Model):
     closed: str = "We are closed at the moment. Please call again during our opening hours. Goodbye."
     busy: str = "All our lines are busy right now. Please call again in a few minutes. Goodbye."
     putting_through: str = "I'll put you through."
+    still_working: str = "I'm still working on it, one moment please."
+    cancelled: str = "All right, I've stopped that."
 
 
 class Opening(Model):
-    """One stretch of a weekday in which calls are taken, in the organisation's time zone."""
+    """One stretch of a weekday in which calls are taken, in the agent's time zone."""
 
     day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     opens: TimeOfDay
     closes: TimeOfDay
+
+
+class SpecialDay(Model):
+    """A day with hours of its own: a holiday, an inventory."""
+
+    date: date
+    name: str = ""
+    opens: TimeOfDay | None = None
+    """None for closed all day."""
+    closes: TimeOfDay | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> "SpecialDay":
+        if (self.opens is None) != (self.closes is None):
+            raise ValueError("give both opens and closes, or neither for a day that is closed")
+        return self
+
+
+class Holidays(Model):
+    """Public holidays, on which no calls are taken."""
+
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    """ISO 3166 two letters."""
+    region: str = ""
+    """ISO 3166-2, without the country: "BY", "CA"."""
+
+
+class OutOfHours(Model):
+    """What happens to a call outside the hours."""
+
+    do: Literal["message", "transfer", "answer"] = "message"
+    """message: the phrase `closed`, and hang up. transfer: to `number`. answer: the agent takes it all the same, and
+    its flow sees `open == false`."""
+    number: E164 | None = None
+
+    @model_validator(mode="after")
+    def _knows_where_to(self) -> "OutOfHours":
+        if self.do == "transfer" and not self.number:
+            raise ValueError("a transfer out of hours needs a number")
+        return self
+
+
+class Guardrails(Model):
+    """What the agent must never say, checked for each sentence before it is spoken."""
+
+    forbidden: tuple[str, ...] = ()
+    """Topics, in words that name them: "legal advice", a competitor's name; a sentence that holds them isn't said."""
+    instead: str = "I'm sorry, I can't talk about that. Is there anything else I can do for you?"
+    """Said in its place."""
+    then: Literal["go_on", "transfer", "end"] = "go_on"
+    """What follows."""
+    redact_cards: bool = True
+    """Payment card numbers are never stored, and the model never sees them."""
 
 
 class Agent(Model):
@@ -130,8 +185,19 @@ class AgentVersion(Model):
     """Where a caller who asks for a person is put through to."""
     fallback_number: E164 | None = None
     """Where a call goes that we can't go on with."""
+    time_zone: str = ""
+    """IANA name; empty for the organisation's."""
     hours: tuple[Opening, ...] = ()
     """When calls are taken; empty for always."""
+    special_days: tuple[SpecialDay, ...] = ()
+    """They come before `hours` and `holidays`."""
+    holidays: Holidays | None = None
+    out_of_hours: OutOfHours = OutOfHours()
+    knowledge: tuple[str, ...] = ()
+    """Ids of the documents that are searched before the model answers; ("*",) for all of the organisation's."""
+    guardrails: Guardrails = Guardrails()
+    follow_up: str = ""
+    """The name of the message template that is sent to the caller after the call; empty for none."""
     listening: Listening = Listening()
     patience: Patience = Patience()
     phrases: Phrases = Phrases()

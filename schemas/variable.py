@@ -41,6 +41,13 @@ class Variable(Model):
     """For `time` ("09:00"): the first time of day that makes sense; settles whether "four" is 04:00 or 16:00."""
     latest: str | None = None
     """For `time` ("17:00"): the last."""
+    anytime: bool = True
+    """Whether the caller may give it in any turn, asked for or not, while it is unset. Without a model that works for
+    dates, times, numbers, digits, phone numbers and choices, as long as no other unset variable is of the same kind."""
+    valid: str = ""
+    """An equation that a value must meet to be taken: `party_size <= 8`."""
+    invalid: str = ""
+    """Said instead of a retry when it doesn't: "We have no tables for more than eight." """
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> "Variable":

@@ -95,7 +95,7 @@ def test_a_draft_under_way_is_stopped_when_the_caller_goes_on() -> None:
 def test_a_draft_may_look_things_up_but_not_act() -> None:
     book = ToolRequest("c1", "book_appointment", {"date": "2026-12-01", "time": "10:00"})
     lab = prompted(["Hello."], [book], [book], ["Booked."])
-    lab.change(tools=["order_status", "book_appointment"], flow=with_tool("book_appointment"))
+    lab.change(tools=["check_order_status", "book_appointment"], flow=with_tool("book_appointment"))
 
     async def story(lab: Lab, caller: Caller) -> None:
         await caller.listens()
@@ -113,12 +113,12 @@ def test_a_draft_may_look_things_up_but_not_act() -> None:
 
 
 def test_a_look_up_is_done_by_the_time_the_turn_settles() -> None:
-    look_up = ToolRequest("c1", "order_status", {"order_number": "47129"})
+    look_up = ToolRequest("c1", "check_order_status", {"order_number": "47129"})
     lab = prompted(["Hello."], [look_up], ["It arrives tomorrow."])
     hold(asks, lab)
     fall = lab.turns()[1].waterfall
     assert fall.settled_ms == fall.first_audio_sent_ms
-    assert lab.turns()[1].tools == ("order_status",)
+    assert lab.turns()[1].tools == ("check_order_status",)
 
 
 @pytest.mark.parametrize("problem", [[Unavailable("down")], [0.1, Unavailable("down")]])

@@ -35,7 +35,7 @@ def test_hanging_up_during_a_turn_breaks_nothing(moment_ms: int) -> None:
         await caller.quiet(moment_ms)
         caller.hangs_up()
 
-    look_up = ToolRequest("c1", "order_status", {"order_number": "47129"})
+    look_up = ToolRequest("c1", "check_order_status", {"order_number": "47129"})
     lab = prompted(["Hello."], [0.2, look_up], [0.1, "It arrives tomorrow."])
     lab.voice = SlowToClose(first_ms=100)
     lab.tool_delay_s = 0.1
@@ -63,7 +63,7 @@ def test_a_look_up_ends_with_the_draft_that_wanted_it(monkeypatch: pytest.Monkey
         caller.hangs_up()
 
     monkeypatch.setattr("media_service.call.run_tool", watched)
-    look_up = ToolRequest("c1", "order_status", {"order_number": "47129"})
+    look_up = ToolRequest("c1", "check_order_status", {"order_number": "47129"})
     lab = prompted(["Hello."], [look_up], ["Your letter, then."])
     lab.tool_delay_s = 5.0
     hold(story, lab)

@@ -241,6 +241,6 @@ def test_nothing_that_acts_is_begun_while_the_agent_hesitates(words: str) -> Non
     lab = prompted(
         ["Hello."], ["Let me book that for you right away, it takes a second. ", 1.2, book], ["Yes."], ["Yes."]
     )
-    lab.change(tools=["order_status", "book_appointment"], flow=with_tool("book_appointment"))
+    lab.change(tools=["check_order_status", "book_appointment"], flow=with_tool("book_appointment"))
     hold(story, lab)
     assert len(lab.appointments()) == (0 if words == "no wait stop" else 1)

@@ -16,7 +16,7 @@ def test_an_order_is_looked_up() -> None:
     lab = hold(story, agent="orders")
     assert "Order 4 7 1 2 9 left our warehouse this morning and arrives tomorrow." in lab.dialogue()
     assert lab.dialogue().endswith("agent: Thank you for calling. Goodbye.")
-    assert [turn.tools for turn in lab.turns() if turn.tools] == [("order_status",)]
+    assert [turn.tools for turn in lab.turns() if turn.tools] == [("check_order_status",)]
 
 
 def test_an_item_s_stock_is_looked_up_and_the_caller_may_go_on() -> None:

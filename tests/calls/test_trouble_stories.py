@@ -22,7 +22,6 @@ from tests.fakes.scripted_brain import ScriptedBrain
 
 PROMPTED = {
     "start": "start",
-    "on_human": "human",
     "variables": [{"name": "order_number", "kind": "digits", "digits": [5, 5]}],
     "nodes": [
         {"id": "start", "type": "start", "edges": [{"to": "talk"}]},
@@ -30,14 +29,14 @@ PROMPTED = {
             "id": "talk",
             "type": "conversation",
             "prompt": "Help with orders.",
-            "tools": ["order_status"],
+            "tools": ["check_order_status"],
             "edges": [
                 {"to": "bye", "when": "prompt", "condition": "the caller is done"},
                 {"to": "talk", "when": "always"},
             ],
             "welcome": ["order_number"],
         },
-        {"id": "human", "type": "transfer"},
+        {"id": "human", "type": "transfer", "anywhere": [{"when": "event", "condition": "human"}]},
         {"id": "bye", "type": "end", "say": "Goodbye then."},
     ],
 }
@@ -57,7 +56,7 @@ def test_the_model_speaks_acts_and_speaks_again() -> None:
         await caller.listens()
         await caller.says("that is all")
 
-    look_up = ToolRequest("c1", "order_status", {"order_number": "47129"}, opaque="c2ln")
+    look_up = ToolRequest("c1", "check_order_status", {"order_number": "47129"}, opaque="c2ln")
     lab = prompted(
         ["How can I ", "help?"],
         ["Let me see. ", look_up],
@@ -350,7 +349,7 @@ def test_a_tool_that_the_model_started_is_told_about_before_the_caller_is_heard(
     book = ToolRequest("c1", "book_appointment", {"date": "2026-12-01", "time": "10:00"})
     lab = prompted(["Hello."], [book], ["Booked for ten."])
     slow_tools(lab, 2.0)
-    lab.change(tools=["order_status", "book_appointment"], flow=with_tool("book_appointment"))
+    lab.change(tools=["check_order_status", "book_appointment"], flow=with_tool("book_appointment"))
     hold(story, lab)
     brain: Any = lab.brain
     assert [remark.role for remark in brain.prompts[2].remarks][-2:] == ["request", "result"]
@@ -366,7 +365,7 @@ def test_a_booking_that_comes_with_a_move_is_done_before_the_move() -> None:
     book = ToolRequest("c1", "book_appointment", {"date": "2026-12-01", "time": "10:00"})
     move = ToolRequest("c2", "go_on", {"which": "0"})
     lab = prompted(["Hello."], [book, move], [move])
-    lab.change(tools=["order_status", "book_appointment"], flow=with_tool("book_appointment"))
+    lab.change(tools=["check_order_status", "book_appointment"], flow=with_tool("book_appointment"))
     hold(story, lab)
     assert len(lab.appointments()) == 1
     assert lab.dialogue().endswith("agent: Goodbye then.")
@@ -379,7 +378,7 @@ def test_arguments_that_cannot_be_kept_are_refused_not_fatal() -> None:
         await caller.listens()
         caller.hangs_up()
 
-    lab = prompted(["Hello."], [ToolRequest("c1", "order_status", {"order_number": 2**70})], ["I can't find it."])
+    lab = prompted(["Hello."], [ToolRequest("c1", "check_order_status", {"order_number": 2**70})], ["I can't find it."])
     hold(story, lab)
     assert lab.dialogue().endswith("agent: I can't find it.")
 
@@ -417,7 +416,9 @@ def test_a_write_that_happened_though_it_seemed_to_fail_loses_nothing() -> None:
 
 def with_tool(name: str) -> dict[str, Any]:
     """The prompted flow, its node offering one more tool."""
-    nodes = [{**node, "tools": ["order_status", name]} if node["id"] == "talk" else node for node in PROMPTED["nodes"]]  # type: ignore[attr-defined, index]
+    nodes = [
+        {**node, "tools": ["check_order_status", name]} if node["id"] == "talk" else node for node in PROMPTED["nodes"]
+    ]  # type: ignore[attr-defined, index]
     return {**PROMPTED, "nodes": nodes}
 
 
@@ -431,7 +432,7 @@ def slow_tools(lab: Lab, seconds: float) -> None:
 
 def folded(lab: Lab) -> dict[str, Any]:
     """The state that all signals of the journal lead to, from nothing."""
-    conversation = Conversation(lab.id, ORGANISATION, lab.version, lab.ports().tools.offered(ORGANISATION))
+    conversation = Conversation(lab.id, ORGANISATION, lab.version, lab.tools())
     journal = f"{path_of(ORGANISATION.id, lab.id)}/journal/"
     for path in sorted(lab.documents.kept):
         if path.startswith(journal):
@@ -441,7 +442,7 @@ def folded(lab: Lab) -> dict[str, Any]:
 
 def stored_state(lab: Lab) -> dict[str, Any]:
     """The last snapshot and the signals after it."""
-    conversation = Conversation(lab.id, ORGANISATION, lab.version, lab.ports().tools.offered(ORGANISATION))
+    conversation = Conversation(lab.id, ORGANISATION, lab.version, lab.tools())
     journal = f"{path_of(ORGANISATION.id, lab.id)}/journal/"
     for path in sorted(lab.documents.kept):
         if path.startswith(journal):

@@ -135,24 +135,28 @@ DIALOGUES = {
     "the caller spoke twice": (agent("Hello?"), caller("Hi."), caller("It's about my order")),
     "the agent was cut off before it was heard": (caller("Hi"), agent(""), caller("Are you there?")),
     "the agent spoke last": (caller("Hi"), agent("One moment."), agent("Still looking.")),
-    "a tool answered": (caller("Any news?"), request("a", "order_status", number="1"), result("a", status="sent")),
+    "a tool answered": (
+        caller("Any news?"),
+        request("a", "check_order_status", number="1"),
+        result("a", status="sent"),
+    ),
     "the caller spoke before a tool's answer was told": (
         caller("Any news?"),
-        request("a", "order_status"),
+        request("a", "check_order_status"),
         result("a", status="sent"),
         caller("Hello?"),
     ),
     "two tools answered": (
         caller("Any news?"),
-        request("a", "order_status"),
-        request("b", "item_stock"),
+        request("a", "check_order_status"),
+        request("b", "check_item_stock"),
         result("b", left=3),
         result("a", status="sent"),
     ),
     "a tool never answered": (caller("Book it"), request("a", "book"), caller("Hello?")),
     "a tool failed": (
         caller("Any news?"),
-        request("a", "order_status"),
+        request("a", "check_order_status"),
         Remark(role="result", result=ToolResult(id="a", error="no such order")),
     ),
     "odd characters": (caller('zażółć \u2028 "😀" </s> \\n'),),
@@ -427,7 +431,7 @@ def test_a_connection_is_used_again() -> None:
 # --- Gemini: what it is asked --------------------------------------------------------------------------------------
 
 STATUS = Tool(
-    name="order_status",
+    name="check_order_status",
     description="Where an order is.",
     parameters={"type": "object", "properties": {"order_number": {"type": "string"}}, "required": ["order_number"]},
 )
@@ -455,7 +459,7 @@ def test_it_is_told_who_it_is_what_was_said_and_what_it_may_do() -> None:
         {
             "functionDeclarations": [
                 {
-                    "name": "order_status",
+                    "name": "check_order_status",
                     "description": "Where an order is.",
                     "parametersJsonSchema": STATUS.parameters,
                 },
@@ -485,13 +489,13 @@ def test_it_thinks_as_little_as_the_model_can(model: str, thinking: dict[str, An
 
 def test_a_tool_is_asked_for_and_its_answer_told() -> None:
     async def story() -> None:
-        calls = Calls([("order_status", {"order_number": "47129"})], signature=bytes(range(256)))
+        calls = Calls([("check_order_status", {"order_number": "47129"})], signature=bytes(range(256)))
         async with talking_to_gemini([calls], [Text("It was sent.")]) as (brain, server):
             question = caller("Where is order 47129?")
             wish, usage = await thoughts(brain, ask(question, tools=[STATUS]))
             assert isinstance(wish, ToolRequest)
             assert isinstance(usage, Usage)
-            assert (wish.tool, wish.arguments) == ("order_status", {"order_number": "47129"})
+            assert (wish.tool, wish.arguments) == ("check_order_status", {"order_number": "47129"})
             # The server refuses any signature but its own.
             history = [
                 question,
@@ -500,7 +504,7 @@ def test_a_tool_is_asked_for_and_its_answer_told() -> None:
             ]
             assert said(await thoughts(brain, ask(*history, tools=[STATUS]))) == "It was sent."
             answer = server.requests[1].body["contents"][2]["parts"][0]["functionResponse"]
-            assert answer == {"id": wish.id, "name": "order_status", "response": {"output": {"status": "sent"}}}
+            assert answer == {"id": wish.id, "name": "check_order_status", "response": {"output": {"status": "sent"}}}
 
     asyncio.run(story())
 
@@ -508,7 +512,7 @@ def test_a_tool_is_asked_for_and_its_answer_told() -> None:
 @pytest.mark.parametrize("order", ["request request result result", "request result request result"])
 def test_calls_made_at_once_stay_together_however_their_answers_came(order: str) -> None:
     async def story() -> None:
-        calls = Calls([("order_status", {"order_number": "1"}), ("order_status", {"order_number": "2"})])
+        calls = Calls([("check_order_status", {"order_number": "1"}), ("check_order_status", {"order_number": "2"})])
         async with talking_to_gemini([calls], [Text("Both were sent.")]) as (brain, server):
             question = caller("Where are my orders?")
             wishes = [wish for wish in await thoughts(brain, ask(question)) if isinstance(wish, ToolRequest)]
@@ -540,7 +544,7 @@ def test_one_call_after_the_other_stays_one_after_the_other() -> None:
 
 def test_older_models_number_and_sign_no_calls() -> None:
     async def story() -> None:
-        calls = Calls([("order_status", {}), ("order_status", {})], signature=None, ids=False)
+        calls = Calls([("check_order_status", {}), ("check_order_status", {})], signature=None, ids=False)
         async with talking_to_gemini([calls], [Text("Both.")], model="gemini-2.5-flash") as (brain, server):
             *wishes, _ = await thoughts(brain, ask())
             assert isinstance(wishes[0], ToolRequest)

@@ -24,7 +24,7 @@ from tests.fakes.gemini_server import (
 AGENT = "You are the booking desk of a dentist. " * 500
 LONG = f"{AGENT}\n\nYou are on the phone."
 STATUS = Tool(
-    name="order_status",
+    name="check_order_status",
     description="Where an order is.",
     parameters={"type": "object", "properties": {"number": {"type": "string"}}},
 )
@@ -70,7 +70,9 @@ def test_what_prompts_begin_with_is_kept_once_that_pays() -> None:
             text = cache.body["systemInstruction"]["parts"][0]["text"]
             assert text.startswith(LONG)
             assert "10:" not in text
-            assert [f["name"] for tool in cache.body["tools"] for f in tool["functionDeclarations"]] == ["order_status"]
+            assert [f["name"] for tool in cache.body["tools"] for f in tool["functionDeclarations"]] == [
+                "check_order_status"
+            ]
             usage = await ask(brain, 9)
             assert usage.cached > 4096
             body = server.requests[-1].body

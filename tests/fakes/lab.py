@@ -19,7 +19,7 @@ from schemas.conversation import Conversation as Stored
 from schemas.conversation import Turn
 from schemas.organisation import Organisation
 from schemas.signals import Opened
-from schemas.tool import ToolCall, ToolResult
+from schemas.tool import Tool, ToolCall, ToolResult
 from tests.fakes import virtual_time
 from tests.fakes.caller import Caller, ScriptedSpeech
 from tests.fakes.memory_documents import MemoryDocuments
@@ -85,6 +85,10 @@ class Lab:
             voice=self.voice,
         )
 
+    def tools(self) -> Mapping[str, Tool]:
+        """Those that the agent may use."""
+        return asyncio.run(self.ports().tools.offered(ORGANISATION))  # type: ignore[arg-type]
+
     async def prepare(self) -> None:
         stored = Stored(
             id=self.id,
@@ -107,7 +111,7 @@ class Lab:
         await self.prepare()
         ports = self.ports()
         state, journal, number = await take(self.documents, path_of(ORGANISATION.id, self.id), ports.clock)
-        tools = ports.tools.offered(ORGANISATION)
+        tools = await ports.tools.offered(ORGANISATION)
         conversation = Conversation(self.id, ORGANISATION, self.version, tools, state)
         conversation.fold(journal)
         now = ports.clock.now()

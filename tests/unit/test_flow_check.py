@@ -10,7 +10,7 @@ from offhook.seed import AGENTS, demo_version
 from schemas.flow import Flow
 from tests.fakes.lab import NOW
 
-TOOLS = {"book_appointment", "order_status", "item_stock"}
+TOOLS = {"book_appointment", "check_order_status", "check_item_stock"}
 
 
 def flow(*nodes: dict[str, Any], **more: Any) -> Flow:

@@ -29,7 +29,7 @@ class Desk:
         self.keys: list[str] = []
         """Of the calls that reached it."""
 
-    def offered(self, organisation: Organisation) -> Mapping[str, Tool]:
+    async def offered(self, organisation: Organisation) -> Mapping[str, Tool]:
         return {"book": self._tool}
 
     async def run(self, organisation: Organisation, call: ToolCall) -> ToolResult:
