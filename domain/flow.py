@@ -245,8 +245,8 @@ class Walk:
     def volunteer(self, state: FlowState, words: str, moment: Moment) -> FlowState:
         """With what the caller mentions while something else is under way."""
         volunteered = self._volunteered(state, ())
-        read = read_all(volunteered, words, moment)
-        found = {variable.name: read[variable.name] for variable in volunteered if variable.name in read}
+        heard = read_all(volunteered, words, moment)
+        found = {variable.name: heard[variable.name] for variable in volunteered if variable.name in heard}
         good = {name: value for name, value in found.items() if self._is_valid(name, {**state.variables, **found})}
         return state.model_copy(update={"variables": {**state.variables, **good}})
 

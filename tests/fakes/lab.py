@@ -10,7 +10,7 @@ from adapters.offline_brain import OfflineBrain
 from adapters.paced_voice import PacedVoice
 from domain.conversation import Conversation
 from domain.phrases import PhraseBook
-from domain.ports import Brain, Ports, Voice
+from domain.ports import Brain, Ports, Tools, Voice
 from media_service.call import Call, Outcome
 from media_service.journal import path_of, take
 from offhook.seed import ITEMS, ORDERS, demo_version
@@ -69,6 +69,8 @@ class Lab:
         self.begins = NOW
         self.caller = Caller
         self.tool_delay_s = 0.0
+        self.team: dict[str, AgentVersion] = {}
+        self.tools_of_its_own: Tools | None = None
 
     def change(self, **fields: Any) -> None:
         """Another version of the agent."""
@@ -78,7 +80,7 @@ class Lab:
         clock = LoopClock(self.begins)
         return paper_ports(
             clock=clock,
-            tools=SlowTools(self, BuiltinTools(self.documents, clock)),
+            tools=self.tools_of_its_own or SlowTools(self, BuiltinTools(self.documents, clock)),
             documents=self.documents,
             speech=self.speech,
             brain=self.brain,
@@ -112,7 +114,7 @@ class Lab:
         ports = self.ports()
         state, journal, number = await take(self.documents, path_of(ORGANISATION.id, self.id), ports.clock)
         tools = await ports.tools.offered(ORGANISATION)
-        conversation = Conversation(self.id, ORGANISATION, self.version, tools, state)
+        conversation = Conversation(self.id, ORGANISATION, self.version, tools, state, self.team)
         conversation.fold(journal)
         now = ports.clock.now()
         at = round((now - NOW).total_seconds() * 1000)
