@@ -774,8 +774,8 @@ class Conversation:
         """The model is done; if it left nothing to say, say what the flow would."""
         state = self.state
         assert state.flow
-        judged = not state.errand and not state.fallback
-        if judged and not self._answered and (step := self.walk.unjudged(state.flow, self._moment)):
+        was_asked = not state.errand and not state.fallback
+        if was_asked and (step := self.walk.unjudged(state.flow, self._answered, self._moment)):
             return self._go(step)
         if not self._answered:
             self._say(self.state.fallback or self.version.phrases.not_understood)

@@ -196,11 +196,12 @@ class Walk:
             return self._enter(self.nodes[state.node].edges[int(which)].to, state, moment)
         return self._from_anywhere(which.rpartition(":")[0], state, moment)
 
-    def unjudged(self, state: FlowState, moment: Moment) -> Step | None:
-        """The model judged nothing to hold: the way for everything else, unless the node waits for the caller."""
+    def unjudged(self, state: FlowState, spoke: bool, moment: Moment) -> Step | None:
+        """The model judged nothing to hold: the way for everything else, unless the caller is to go on here, since the
+        model `spoke` to them or the node needs more of them."""
         node = self.nodes[state.node]
         collected = isinstance(node, Talk) and bool(node.collect) and not self._missing(node, state)
-        if isinstance(node, Branch) or collected:
+        if isinstance(node, Branch) or (collected and not spoke):
             return self._enter(self._way_out(node, state), state, moment)
         return None
 

@@ -1,4 +1,4 @@
-"""The agents that a conversation may be handed to: those that its agent's flow leads to, and theirs, pinned at first."""
+"""The agents that a conversation may be handed to: those that its agent's flow leads to, and theirs, all pinned."""
 
 import asyncio
 from collections.abc import Mapping
