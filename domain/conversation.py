@@ -204,13 +204,13 @@ class Conversation:
                     self._weigh_sound(signal)
             case s.Settled():
                 state.settled = True
-                if state.phase is Phase.THINKING:
+                if before is Phase.SETTLING and state.phase is Phase.THINKING:
                     self._take_turn()
             case s.Pressed():
                 if state.phase is Phase.KEYING:
                     self._press(signal.digit, before)
             case s.Typed():
-                if state.phase is Phase.THINKING:
+                if before is Phase.LISTENING:
                     state.words = signal.text
                     self._take_turn()
             case s.Found():
@@ -1087,11 +1087,11 @@ class Conversation:
                     self._interrupt()  # a recogniser that says nothing yet has still to say what it was
                 else:
                     self._resume()
-            case "progress" if before is Phase.LISTENING:
+            case "progress" if before is Phase.LISTENING and state.errand:
                 self._begin_reply()
                 self._say(self.tools[state.errand].progress or phrases.still_working)
                 self._close()
-            case "caller" if before is Phase.LISTENING:
+            case "caller" if before is Phase.LISTENING and not state.errand:
                 state.silences += 1
                 self._begin_reply()
                 if step := self._after_silence():
