@@ -451,6 +451,7 @@ class Ports:
     brain: Brain
     voice: Voice
     tools: Tools
+    knowledge: Knowledge
     detector: Callable[[], Detector]
     """A new one for each call."""
     adapters: Mapping[str, str]

@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from domain import acts as a
 from domain.conversation import Conversation
+from domain.past import path_of, take
 from domain.phrases import PhraseBook
 from domain.ports import BadStart, Event, Ports, Stream, Transaction, Unavailable
 from domain.team import versions_of
@@ -20,7 +21,6 @@ from media_service.alongside import alongside
 from media_service.call import Call
 from media_service.capacity import Capacity
 from media_service.garbage import out_of_the_way
-from media_service.journal import path_of, take
 from media_service.live import Live
 from schemas.call import CallEntry
 from schemas.conversation import Conversation as Stored

@@ -9,9 +9,9 @@ import pytest
 
 from adapters.builtin_tools import BuiltinTools
 from domain.conversation import Conversation
+from domain.past import path_of
 from domain.ports import Junk, Spoken, ToolRequest, Unavailable, VoiceStyle
 from domain.state import State
-from media_service.journal import path_of
 from schemas.organisation import Organisation
 from schemas.signals import SIGNALS
 from schemas.tool import ToolCall, ToolResult
