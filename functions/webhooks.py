@@ -39,8 +39,9 @@ STORE_S = 3.0
 """How long the store may take over an answer that somebody on the phone waits for."""
 QUEUE_S = 1.0
 """The queue's part: the call goes on without it."""
-TOLD_S = 10.0
-"""How long noting what we are told may take, the telling of others included: the carrier gives up after 15 s."""
+TOLD_S = 4.5
+"""How long noting what we are told may take, the telling of others included. The carrier says it again if it couldn't
+be noted, but gives up after 15 s in all."""
 ENDED = "conversation.ended"
 """The topic on which the end of a conversation is told."""
 
