@@ -151,7 +151,7 @@ class Webhooks:
                 if _text(form, "StreamEvent"):
                     if error := _text(form, "StreamError"):
                         log.warning("stream_error", call_sid=sid, error=error)
-                        await _update(ports, sid, {"stream_error": error[:500]})
+                        await _keep_stream_error(ports, sid, error[:500])
                 elif _text(form, "CallStatus") in OVER:
                     await end(ports, sid, _text(form, "CallStatus"))
         except (Unavailable, TimeoutError, ValidationError) as problem:
@@ -334,10 +334,11 @@ async def left_alone(ports: Ports, task: Task) -> None:
         await end(ports, sid, "failed")
 
 
-async def _update(ports: Ports, sid: str, changes: Document) -> None:
+async def _keep_stream_error(ports: Ports, sid: str, error: str) -> None:
     async def body(tx: Transaction) -> None:
         if (stored := await tx.get(f"calls/{sid}")) is not None:
-            tx.put(f"calls/{sid}", {**stored, **changes})
+            entry = CallEntry.model_validate(stored).model_copy(update={"stream_error": error})
+            tx.put(f"calls/{sid}", entry.model_dump(mode="json"))
 
     await ports.documents.transact(body)
 
