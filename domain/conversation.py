@@ -41,9 +41,9 @@ HESITATE_MS = 650
 """How long the agent may pause for a sound before it goes on, or gives the caller the floor."""
 SHORTEST_ECHO = 3
 """Words; fewer of the agent's own in the caller's mouth may be an answer."""
-LONGEST_SILENCE_MS = 2400
-"""From the end of the caller's speech to the agent's doing something audible, of the 3 s that it may last at most: the
-store may take 500 ms of them, the voice 100."""
+LONGEST_SILENCE_MS = 2300
+"""From the end of the caller's speech to the agent's beginning to do something audible, of the 3 s that it may last at
+most: the store may take 500 ms of the rest, and the voice 700 at the same time."""
 AT_LEAST_MS = 500
 """How long a final transcript may take once the silence has settled the turn."""
 OVERLAP_MS = 400

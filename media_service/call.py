@@ -24,7 +24,7 @@ from schemas.agent import AgentVersion
 from schemas.signals import Deaf, Garbled, Heard, Lost, Opened, Overdue, Pressed, Returned, Signal
 
 CONFIRM_S = 0.5
-"""How long the answer's first audio waits for the caller's words to be stored."""
+"""How long an answer waits for the caller's words to be stored: while its voice begins, and not after."""
 MOST_WAITING = 1000
 """Signals that wait to be taken; a call that is so far behind breaks rather than lag for ever."""
 MOST_JUNK = 50
@@ -256,7 +256,7 @@ class Call:
                 self._emit(signal)
 
     async def _run_tool(self, act: a.RunTool) -> None:
-        if act.acts and not await self._journal.has_all(CONFIRM_S):
+        if act.acts and not await self._journal.has_all(self._loop.time() + CONFIRM_S):
             self._emit(Returned(at=0, id=act.call.id, error="what the caller said isn't stored yet"))
             return
         self._emit(await run_tool(self.ports.tools, self.conversation.organisation, act))
@@ -292,8 +292,8 @@ class Call:
 
         self._start(tell())
 
-    async def _gate(self) -> bool:
-        return await self._journal.has_words(CONFIRM_S)
+    async def _gate(self, released_at: float) -> bool:
+        return await self._journal.has_words(released_at + CONFIRM_S)
 
     def _fenced(self) -> None:
         """Another process holds the conversation now: fall silent."""

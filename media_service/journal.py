@@ -64,20 +64,21 @@ class Journal:
         """The turn will be written with the next batch."""
         self._turns[turn.number] = turn
 
-    async def has_words(self, within_s: float) -> bool:
-        """Has what the caller said and pressed been stored? Waits that long for it. Cancelling changes nothing."""
-        return await self._has(self._words, within_s)
+    async def has_words(self, until: float) -> bool:
+        """Has what the caller said and pressed been stored? Waits for it until then, by the loop's clock. Cancelling
+        changes nothing."""
+        return await self._has(self._words, until)
 
-    async def has_all(self, within_s: float) -> bool:
-        """Has all appended so far been stored? Waits that long for it. Cancelling changes nothing."""
-        return await self._has(self._appended, within_s)
+    async def has_all(self, until: float) -> bool:
+        """The same of all that was appended so far."""
+        return await self._has(self._appended, until)
 
-    async def _has(self, target: int, within_s: float) -> bool:
+    async def _has(self, target: int, until: float) -> bool:
         if self._stored >= target:
             return not self._fenced
         self._wake.set()
         try:
-            async with asyncio.timeout(within_s), self._progress:
+            async with asyncio.timeout_at(until), self._progress:
                 await self._progress.wait_for(lambda: self._stored >= target or self._fenced)
         except TimeoutError:
             return False
