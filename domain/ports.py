@@ -451,7 +451,6 @@ class Ports:
     brain: Brain
     voice: Voice
     tools: Tools
-    knowledge: Knowledge
     detector: Callable[[], Detector]
     """A new one for each call."""
     adapters: Mapping[str, str]
