@@ -1,7 +1,7 @@
 """An equation cut into tokens, as far as is safe to evaluate.
 
 Google's Common Expression Language always ends, but its macros may cost n^k, its regular expressions a tenth of a
-second each, and its lexer knows more kinds of strings than anybody needs on an edge. What isn't listed here is refused."""
+second each, and its lexer knows more kinds of strings than anybody needs on an edge. What isn't listed is refused."""
 
 import re
 from dataclasses import dataclass

@@ -64,6 +64,9 @@ CODES: dict[str, tuple[Level, str]] = {
     # ways in from anywhere
     "anywhere-never-judged": ("warning", "A way in from anywhere is judged by the model, which no node ever asks."),
     "anywhere-taken": ("warning", "Two nodes are reached from anywhere by the same event; the first one wins."),
+    # flows from elsewhere
+    "not-carried-over": ("warning", "Something that the other format can't say, and that is gone."),
+    "changed-in-meaning": ("warning", "Something that means less, more or something else in the other format."),
 }
 """By code: the usual level, and what it means."""
 
