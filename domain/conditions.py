@@ -5,7 +5,7 @@ CEL always ends and sees nothing but the values it is given; `domain.equation_to
 So an equation from the console is safe to run."""
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ from domain.equation_tokens import BadEquation, refuse, tokens
 from domain.foreign_equations import is_foreign, to_cel
 from schemas.variable import Value
 
-__all__ = ["GIVEN", "BadEquation", "check", "holds", "names", "outcome"]
+__all__ = ["GIVEN", "BadEquation", "check", "holds", "names", "outcome", "outcomes"]
 
 GIVEN = frozenset({"caller", "open"})
 """Known in every flow: the caller's number, and whether it is within business hours."""
@@ -72,8 +72,18 @@ def outcome(equation: str, known: Container[str], values: Mapping[str, Value | N
     read = _read(equation)
     if not all(name in known or name in GIVEN for name in read.names):
         check(equation, known)
+    return _evaluated(read.expression, {name: values.get(name) for name in read.names})
+
+
+def outcomes(equation: str, names: Sequence[str], rows: Iterable[Sequence[Value | None]]) -> list[bool | None]:
+    """The outcome for each row of values, in the order of the equation's names. Raises BadEquation."""
+    expression = _read(equation).expression
+    return [_evaluated(expression, dict(zip(names, row, strict=True))) for row in rows]
+
+
+def _evaluated(expression: cel.Expression, values: Mapping[str, Value | None]) -> bool | None:
     try:
-        result = read.expression.eval(data={name: values.get(name) for name in read.names}).value()
+        result = expression.eval(data=values).value()
     except Exception:  # a text that is no Unicode: the library raises what it likes
         return None
     return result if isinstance(result, bool) else None

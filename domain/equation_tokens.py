@@ -32,7 +32,7 @@ RESERVED = LITERALS | WORDS | _TYPES | frozenset({
 
 _TOKEN = re.compile(
     r"(?P<space>\s+)"
-    r"|\{\{\s*(?P<braced>[^{}]*?)\s*\}\}"
+    r"|\{\{(?P<braced>[^{}]*)\}\}"
     r"""|(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
     r"|(?P<number>(?:0x[0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)u?)"
     r"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)"
@@ -88,9 +88,10 @@ def tokens(equation: str) -> list[Token]:
         end = at
         match kind:
             case "braced":
-                if not _NAME.fullmatch(match["braced"]):
-                    raise refuse(equation, start, f"{match['braced']!r} is not the name of a variable")
-                found.append(Token("name", match["braced"], start, braced=True))
+                name = match["braced"].strip()
+                if not _NAME.fullmatch(name):
+                    raise refuse(equation, start, f"{name!r} is not the name of a variable")
+                found.append(Token("name", name, start, braced=True))
             case "word":
                 found.append(_word(equation, text, start, before, equation[at:].lstrip()[:1] == "("))
             case "number" if _is_sign_of_a_number(found):

@@ -10,7 +10,7 @@ from schemas.flow import BACK
 
 LONGEST_ID = 80
 LONGEST_NAME = 40
-_BRACED = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
+_BRACED = re.compile(r"\{\{([^{}]*)\}\}")
 
 
 class Ids:
@@ -66,7 +66,12 @@ class Variables:
 
     def text(self, text: str | None) -> str:
         """With our names."""
-        return _BRACED.sub(lambda match: f"{{{{{self.of(match[1])}}}}}", text or "")
+
+        def ours(match: re.Match[str]) -> str:
+            name = match[1].strip()
+            return f"{{{{{self.of(name)}}}}}" if name else match[0]
+
+        return _BRACED.sub(ours, text or "")
 
     def equation(self, equation: str) -> str:
         """With our names, bare ones too."""
