@@ -19,9 +19,7 @@ console = Console()
 
 
 def chat(
-    agent: Annotated[
-        str, typer.Option(help=f"One of {', '.join(AGENTS)} or another.")
-    ] = "agt_demo_booking",
+    agent: Annotated[str, typer.Option(help=f"One of {', '.join(AGENTS)} or another.")] = "agt_demo_booking",
     conversation: Annotated[str, typer.Option("--continue", help="Go on with this conversation (cnv_…).")] = "",
 ) -> None:
     """Hold an agent's conversation in the terminal. Ctrl-D hangs up; Ctrl-C leaves it open, to go on later."""

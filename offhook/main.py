@@ -19,13 +19,18 @@ from media_service.socket import MediaSocket
 from offhook.bench.command import app as bench
 from offhook.call import call
 from offhook.chat import chat
+from offhook.check import check
 from offhook.doctor import examine
+from offhook.exchange import export_flow, import_flow
 from offhook.platform import platform
 from schemas.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="AI phone agents, self-hosted.")
 app.command()(call)
 app.command()(chat)
+app.command()(check)
+app.command("import")(import_flow)
+app.command("export")(export_flow)
 app.add_typer(bench, name="bench")
 console = Console()
 
