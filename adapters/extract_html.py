@@ -10,10 +10,11 @@ _LEFT_OUT = (
     "[hidden], [aria-hidden=true], [role=navigation], [role=search], [role=banner], [role=contentinfo]"
 )
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
-_BLOCKS = frozenset(
-    "address article blockquote body caption dd details div dl dt fieldset figcaption figure header hr html legend li "
-    "main ol p pre section summary table tbody td tfoot th thead tr ul".split()
-) | frozenset(_HEADINGS)
+_BLOCK_NAMES = """
+    address article blockquote body caption dd details div dl dt fieldset figcaption figure header hr html legend li
+    main ol p pre section summary table tbody td tfoot th thead tr ul
+    """
+_BLOCKS = frozenset(_BLOCK_NAMES.split()) | frozenset(_HEADINGS)
 
 
 def extract(content: bytes) -> tuple[str, str]:
@@ -54,7 +55,7 @@ def _flatten(soup: Any, table: Any) -> None:
 
 def _blocks(root: Any) -> Iterator[str]:
     """Each heading, paragraph and list item."""
-    from bs4 import CData, Comment, Declaration, Doctype, NavigableString, ProcessingInstruction
+    from bs4.element import CData, Comment, Declaration, Doctype, NavigableString, ProcessingInstruction
 
     unseen = (CData, Comment, Declaration, Doctype, ProcessingInstruction)
     block: Any = None

@@ -1,4 +1,5 @@
-"""Passages in Firestore, found by their meaning: each lies beside its vector, and the nearest to a question's are found.
+"""Passages in Firestore, found by their meaning: each lies beside its vector, and those nearest to a question's are
+found.
 
 `organisations/{organisation}/passages/{id}` holds document, title, text and vector; the id is made of what it holds, so
 keeping the same again changes nothing. New ones are written before old ones go: meanwhile both are found, and neither
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from adapters.google_request import GoogleRequests
 from adapters.grpc_channels import GrpcChannels
-from domain.content_words import content_words
 from domain.ports import Unavailable
 from schemas.passage import Passage
 
@@ -50,7 +50,7 @@ class Embeddings(Protocol):
 
 
 class FirestoreKnowledge:
-    """See `domain.ports.Knowledge`. `async with` it, in the event loop that uses it; `embeddings` are entered with it."""
+    """See `domain.ports.Knowledge`. `async with` it, in the event loop that uses it: `embeddings` are entered, too."""
 
     def __init__(
         self,
@@ -113,8 +113,7 @@ class FirestoreKnowledge:
     async def search(
         self, organisation: str, query: str, documents: Sequence[str] = ("*",), most: int = 4
     ) -> Sequence[Passage]:
-        words = " ".join(content_words(query))
-        if not words or not documents:
+        if not query.strip() or not documents:
             return []
         vector = await self._vector(query)
         if "*" in documents:

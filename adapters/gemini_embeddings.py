@@ -33,7 +33,9 @@ class GeminiEmbeddings:
     async def __aexit__(self, *_: object) -> None:
         await self._gemini.__aexit__()
 
-    async def of(self, texts: Sequence[str], task: Literal["RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY"]) -> list[list[float]]:
+    async def of(
+        self, texts: Sequence[str], task: Literal["RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY"]
+    ) -> list[list[float]]:
         """One vector of length 1 for each text, in order. Raises Unavailable. Cancelling closes the requests."""
         room = asyncio.Semaphore(AT_ONCE)
 
@@ -50,11 +52,12 @@ class GeminiEmbeddings:
         return [vector for task_done in asked for vector in task_done.result()]
 
     async def _ask(self, texts: Sequence[str], task: str) -> list[list[float]]:
+        contents: Any = list(texts)
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._gemini.client.aio.models.embed_content(
                     model=MODEL,
-                    contents=list(texts),
+                    contents=contents,
                     config={"output_dimensionality": DIMENSIONS, "task_type": task},
                 )
         except TimeoutError:

@@ -94,8 +94,7 @@ def _find(
         (_match(words), organisation, *([orjson.dumps(list(documents)).decode()] if some else []), most),
     )
     return [
-        Passage(document=document, title=title, text=text, score=_score(rank))
-        for document, title, text, rank in rows
+        Passage(document=document, title=title, text=text, score=_score(rank)) for document, title, text, rank in rows
     ]
 
 

@@ -2,8 +2,7 @@
 
 import re
 
-_STOP = frozenset(
-    """
+_STOP_WORDS = """
     a about actually after again ain't all alright also am an and any anyway are aren't as ask asking at
     be because been before being but by bye
     call called calling can can't cannot certainly come could couldn't
@@ -11,8 +10,8 @@ _STOP = frozenset(
     eh er erm exactly excuse
     find for from
     get gets getting give go goes going gonna good goodbye got gotta great guess guys
-    had has hasn't have haven't having he he'd he'll he's hello help her here here's hers hey hi him his hm hmm how how's
-    i i'd i'll i'm i've if in into is isn't it it'd it'll it's its
+    had has hasn't have haven't having he he'd he'll he's hello help her here here's hers hey hi him his hm hmm how
+    how's i i'd i'll i'm i've if in into is isn't it it'd it'll it's its
     just
     kind kindly know
     let let's like look looking lot
@@ -27,12 +26,12 @@ _STOP = frozenset(
     they'll they're they've thing things think this those though to told too try trying
     uh uhm um umm under until up us use
     very
-    wait wanna want wanted wants was wasn't we we'd we'll we're we've well were weren't what what's when when's where
-    where's whether which while who who's whom whose why why's will with won't wonder wondering would wouldn't
+    wait wanna want wanted wants was wasn't we we'd we'll we're we've well were weren't what what's
+    whether which while why why's will with won't wonder wondering would wouldn't
     yeah yep yes yet you you'd you'll you're you've your yours
-    """.split()
-)
+    """
 """English; in other languages a search tells by their frequency which words say little."""
+_STOP = frozenset(_STOP_WORDS.split())
 
 
 def content_words(text: str) -> tuple[str, ...]:

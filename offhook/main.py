@@ -23,6 +23,7 @@ from media_service.socket import MediaSocket
 from offhook.bench.command import app as bench
 from offhook.call import call
 from offhook.doctor import examine
+from offhook.knowledge import app as knowledge
 from offhook.platform import platform
 from offhook.seed import AGENTS, ORGANISATION, seed
 from schemas.settings import Settings
@@ -30,6 +31,7 @@ from schemas.settings import Settings
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="AI phone agents, self-hosted.")
 app.command()(call)
 app.add_typer(bench, name="bench")
+app.add_typer(knowledge, name="knowledge")
 console = Console()
 
 LARGEST_MESSAGE = 16 * 1024 * 1024

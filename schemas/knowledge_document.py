@@ -16,6 +16,8 @@ class KnowledgeDocument(Model):
     organisation: str
     title: str
     """What people call it; agents are told it as the source."""
+    title_given: bool = False
+    """Whether somebody chose it; else it is the document's own, as soon as that was read."""
     kind: FileKind | Literal["web"]
     """web: a page, fetched anew whenever it is read."""
     source: str = ""

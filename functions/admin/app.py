@@ -38,9 +38,12 @@ class Problem(Exception):
 
 def app(get_ports: GetPorts) -> FastAPI:
     """The API as one ASGI app."""
+    from functions.admin import knowledge  # which is made of what stands here
+
     api = FastAPI(title="Offhook", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     api.state.get_ports = get_ports
     api.include_router(router)
+    api.include_router(knowledge.router)
     api.add_exception_handler(Problem, _problem)
     api.add_exception_handler(Unavailable, _unavailable)
     api.add_exception_handler(RequestValidationError, _invalid)
@@ -90,8 +93,8 @@ async def conversations(
     """The organisation's conversations, the newest first."""
     asked = {"call_sid": call_sid, "agent": agent, "state": state}
     where = [Where(field, "==", value) for field, value in asked.items() if value is not None]
-    page = await _query(ports, f"organisations/{organisation}/conversations", where, "-started_at", limit, cursor)
-    return _listing(page, Conversation)
+    page = await query(ports, f"organisations/{organisation}/conversations", where, "-started_at", limit, cursor)
+    return listing(page, Conversation)
 
 
 @router.get("/conversations/{id}")
@@ -108,7 +111,7 @@ async def messages(
 ) -> Listing[Message]:
     """What was said, in order; of the agent only what was heard. A page holds the messages of `limit` turns."""
     path, _ = await _find(ports, organisation, id)
-    page = await _query(ports, f"{path}/turns", (), "", limit, cursor)
+    page = await query(ports, f"{path}/turns", (), "", limit, cursor)
     data = [message for found in page.found for message in messages_of(Turn.model_validate(found.document))]
     return Listing(data=data, has_more=page.next_cursor is not None, next_cursor=page.next_cursor)
 
@@ -125,8 +128,8 @@ async def appointments(
     """The organisation's appointments, the last booked first."""
     asked = {"date": date, "conversation": conversation}
     where = [Where(field, "==", value) for field, value in asked.items() if value is not None]
-    page = await _query(ports, f"organisations/{organisation}/appointments", where, "-booked_at", limit, cursor)
-    return _listing(page, Appointment)
+    page = await query(ports, f"organisations/{organisation}/appointments", where, "-booked_at", limit, cursor)
+    return listing(page, Appointment)
 
 
 def messages_of(turn: Turn) -> list[Message]:
@@ -148,14 +151,16 @@ async def _find(ports: Ports, organisation: str, id: str) -> tuple[str, Conversa
     return path, Conversation.model_validate(stored)
 
 
-async def _query(ports: Ports, collection: str, where: Any, order: str, limit: int, cursor: str | None) -> Page:
+async def query(ports: Ports, collection: str, where: Any, order: str, limit: int, cursor: str | None) -> Page:
+    """A page of a collection. Raises Problem for a cursor that isn't its own."""
     try:
         return await ports.documents.query(collection, where, order, limit, cursor)
     except ValueError:
         raise Problem(400, "cursor_invalid", "This cursor isn't one that this list gave.", "cursor") from None
 
 
-def _listing(page: Page, kind: type[T]) -> Listing[T]:
+def listing(page: Page, kind: type[T]) -> Listing[T]:
+    """A page as the API's lists are."""
     data = [kind.model_validate(found.document) for found in page.found]  # type: ignore[attr-defined]
     return Listing(data=data, has_more=page.next_cursor is not None, next_cursor=page.next_cursor)
 
@@ -180,7 +185,7 @@ async def _invalid(request: Request, problem: Exception) -> JSONResponse:
 
 async def _http(request: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, HTTPException)
-    code = {404: "not_found", 405: "method_not_allowed"}.get(problem.status_code, "error")
+    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(problem.status_code, "error")
     return _answer(problem.status_code, code, str(problem.detail))
 
 
