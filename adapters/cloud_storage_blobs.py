@@ -1,6 +1,7 @@
 """Blobs in a Cloud Storage bucket, by its JSON API: what we want of it are four requests."""
 
 import asyncio
+import io
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
@@ -113,7 +114,8 @@ class CloudStorageBlobs:
             headers["Authorization"] = f"Bearer {await self._fresh_token(self._credentials)}"
         # As it is: a slash that is quoted belongs to the object's name.
         whole = yarl.URL(url, encoded=True)
-        async with self._session.request(method, whole, data=content, headers=headers) as answer:
+        data = None if content is None else io.BytesIO(content)  # sent in pieces
+        async with self._session.request(method, whole, data=data, headers=headers) as answer:
             return answer.status, await answer.read()
 
     async def _fresh_token(self, credentials: "Credentials") -> str:

@@ -5,6 +5,7 @@ to be read has a number: a task for an older one changes nothing, and one that f
 too late reads the newest in its place."""
 
 import hashlib
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +111,17 @@ async def find(ports: Ports, organisation: str, id: str) -> KnowledgeDocument:
     if stored is None:
         raise Gone(id)
     return KnowledgeDocument.model_validate(stored)
+
+
+async def documents_of(ports: Ports, organisation: str) -> AsyncIterator[KnowledgeDocument]:
+    """Every document of an organisation. Raises Unavailable."""
+    cursor = None
+    while True:
+        page = await ports.documents.query(f"organisations/{organisation}/knowledge", limit=200, cursor=cursor)
+        for found in page.found:
+            yield KnowledgeDocument.model_validate(found.document)
+        if (cursor := page.next_cursor) is None:
+            return
 
 
 # --- Reading ----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """`offhook knowledge`: the documents that agents know, on the data of this deployment; no platform needs to run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from adapters.wiring import BadSettings, open_ports, read_settings
 from domain.knowing import told
 from domain.ports import Ports, Task, Unavailable, Unreadable
-from functions.knowledge import File, Gone, WebPage, find, read_document, remove
+from functions.knowledge import File, Gone, WebPage, documents_of, find, read_document, remove
 from functions.knowledge import add as add_document
 from offhook.seed import ORGANISATION, seed
 from schemas.knowledge_document import KnowledgeDocument
@@ -27,7 +27,7 @@ def add(sources: Annotated[list[str], typer.Argument(metavar="FILE|URL…", help
     """Add documents: text, Markdown, HTML, PDF, Word (.docx), or web pages; what was added before is replaced."""
 
     async def each(ports: Ports) -> bool:
-        before = {document.source: document.id async for document in _all(ports)}
+        before = {document.source: document.id async for document in documents_of(ports, ORGANISATION)}
         return all([await _add(ports, source, before) for source in sources])
 
     if not _with_ports(each):
@@ -65,7 +65,7 @@ def list_all() -> None:
     """List the documents, the newest last."""
 
     async def each(ports: Ports) -> list[KnowledgeDocument]:
-        return [document async for document in _all(ports)]
+        return [document async for document in documents_of(ports, ORGANISATION)]
 
     documents = sorted(_with_ports(each), key=lambda document: document.created_at)
     table = Table("id", "title", "kind", "state", "passages", box=None, header_style="dim")
@@ -95,16 +95,6 @@ def remove_one(id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
         _with_ports(lambda ports: remove(ports, ORGANISATION, id))
     except Gone:
         _fail(f"there is no document {id!r}")
-
-
-async def _all(ports: Ports) -> AsyncIterator[KnowledgeDocument]:
-    cursor = None
-    while True:
-        page = await ports.documents.query(f"organisations/{ORGANISATION}/knowledge", limit=200, cursor=cursor)
-        for found in page.found:
-            yield KnowledgeDocument.model_validate(found.document)
-        if (cursor := page.next_cursor) is None:
-            return
 
 
 def _with_ports(do: Callable[[Ports], Awaitable[T]]) -> T:

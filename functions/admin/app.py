@@ -93,8 +93,8 @@ async def conversations(
     """The organisation's conversations, the newest first."""
     asked = {"call_sid": call_sid, "agent": agent, "state": state}
     where = [Where(field, "==", value) for field, value in asked.items() if value is not None]
-    page = await query(ports, f"organisations/{organisation}/conversations", where, "-started_at", limit, cursor)
-    return listing(page, Conversation)
+    page = await _query(ports, f"organisations/{organisation}/conversations", where, "-started_at", limit, cursor)
+    return _listing(page, Conversation)
 
 
 @router.get("/conversations/{id}")
@@ -111,7 +111,7 @@ async def messages(
 ) -> Listing[Message]:
     """What was said, in order; of the agent only what was heard. A page holds the messages of `limit` turns."""
     path, _ = await _find(ports, organisation, id)
-    page = await query(ports, f"{path}/turns", (), "", limit, cursor)
+    page = await _query(ports, f"{path}/turns", (), "", limit, cursor)
     data = [message for found in page.found for message in messages_of(Turn.model_validate(found.document))]
     return Listing(data=data, has_more=page.next_cursor is not None, next_cursor=page.next_cursor)
 
@@ -128,8 +128,8 @@ async def appointments(
     """The organisation's appointments, the last booked first."""
     asked = {"date": date, "conversation": conversation}
     where = [Where(field, "==", value) for field, value in asked.items() if value is not None]
-    page = await query(ports, f"organisations/{organisation}/appointments", where, "-booked_at", limit, cursor)
-    return listing(page, Appointment)
+    page = await _query(ports, f"organisations/{organisation}/appointments", where, "-booked_at", limit, cursor)
+    return _listing(page, Appointment)
 
 
 def messages_of(turn: Turn) -> list[Message]:
@@ -151,16 +151,14 @@ async def _find(ports: Ports, organisation: str, id: str) -> tuple[str, Conversa
     return path, Conversation.model_validate(stored)
 
 
-async def query(ports: Ports, collection: str, where: Any, order: str, limit: int, cursor: str | None) -> Page:
-    """A page of a collection. Raises Problem for a cursor that isn't its own."""
+async def _query(ports: Ports, collection: str, where: Any, order: str, limit: int, cursor: str | None) -> Page:
     try:
         return await ports.documents.query(collection, where, order, limit, cursor)
     except ValueError:
         raise Problem(400, "cursor_invalid", "This cursor isn't one that this list gave.", "cursor") from None
 
 
-def listing(page: Page, kind: type[T]) -> Listing[T]:
-    """A page as the API's lists are."""
+def _listing(page: Page, kind: type[T]) -> Listing[T]:
     data = [kind.model_validate(found.document) for found in page.found]  # type: ignore[attr-defined]
     return Listing(data=data, has_more=page.next_cursor is not None, next_cursor=page.next_cursor)
 

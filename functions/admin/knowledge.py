@@ -14,7 +14,7 @@ from domain.blob_path import LARGEST_BLOB
 from domain.knowing import MOST, told
 from domain.ports import Unreadable
 from functions import knowledge
-from functions.admin.app import Cursor, Doors, Limit, Listing, Organisation, Problem, listing, query
+from functions.admin.app import Cursor, Doors, Limit, Listing, Organisation, Problem, _listing, _query
 from functions.knowledge import File, Gone, WebPage
 from schemas.knowledge_document import KnowledgeDocument
 from schemas.passage import Passage
@@ -77,8 +77,8 @@ async def documents(
     ports: Doors, organisation: Organisation, limit: Limit = 20, cursor: Cursor = None
 ) -> Listing[KnowledgeDocument]:
     """The organisation's documents, the newest first."""
-    page = await query(ports, f"organisations/{organisation}/knowledge", (), "-created_at", limit, cursor)
-    return listing(page, KnowledgeDocument)
+    page = await _query(ports, f"organisations/{organisation}/knowledge", (), "-created_at", limit, cursor)
+    return _listing(page, KnowledgeDocument)
 
 
 @router.post("/search")
