@@ -216,6 +216,7 @@ class GeminiServer:
                 Route(f"{models}/{{model}}:generateContent", self._answer, methods=["POST"]),
                 Route(f"{models}/{{model}}:countTokens", self._count, methods=["POST"]),
                 Route(f"{models}/{{model}}:batchEmbedContents", self._embed, methods=["POST"]),
+                Route(f"{models}/{{model}}:embedContent", self._embed, methods=["POST"]),
                 Route(f"{models}/{{model}}:predict", self._embed, methods=["POST"]),
                 Route(f"{top}/cachedContents", self._cache, methods=["POST"]),
             ]
@@ -240,16 +241,17 @@ class GeminiServer:
         await self._listening.wait_closed()
 
     async def _embed(self, request: Request) -> JSONResponse:
-        """Vectors of texts: `batchEmbedContents` with an API key, `predict` on Vertex AI."""
+        """Vectors of texts: `batchEmbedContents` with an API key, `embedContent` or the older `predict` on Vertex AI."""
         model, body = request.path_params["model"], _camel(await request.json())
         if self.refuses:
             return _error(self.refuses.status, self.refuses.name, self.refuses.message, self.refuses.reason)
         if refusal := self._refusal(request, model, re.compile(EMBEDDING_MODEL)):
             return refusal
-        if request.url.path.endswith(":predict") != self._vertex:
+        _, _, method = request.url.path.rpartition(":")
+        if (method == "batchEmbedContents") == self._vertex:
             return _error(404, "NOT_FOUND", "there is no such method for this model")
         try:
-            tasks, texts, sizes = zip(*_wanted_vectors(body, self._vertex), strict=True)
+            tasks, texts, sizes = zip(*_wanted_vectors(body, method), strict=True)
         except (KeyError, ValueError) as problem:
             return _error(400, "INVALID_ARGUMENT", f"can't be embedded: {problem}")
         most = 1 if self._vertex else MOST_EMBEDDED
@@ -259,8 +261,11 @@ class GeminiServer:
             return _error(400, "INVALID_ARGUMENT", "content must not be empty, and the task must be known")
         self.embedded.append(Embedded(tasks[0], list(texts)))
         vectors = [self.embeds(text, size) for text, size in zip(texts, sizes, strict=True)]
-        if self._vertex:
-            return JSONResponse({"predictions": [{"embeddings": {"values": values}} for values in vectors]})
+        match method:
+            case "predict":
+                return JSONResponse({"predictions": [{"embeddings": {"values": values}} for values in vectors]})
+            case "embedContent":
+                return JSONResponse({"embedding": {"values": vectors[0]}, "truncated": False})
         return JSONResponse({"embeddings": [{"values": values} for values in vectors]})
 
     def _refusal(self, request: Request, model: str, models: re.Pattern[str] = MODELS) -> JSONResponse | None:
@@ -442,18 +447,26 @@ def embed(text: str, dimensions: int) -> list[float]:
     return vector
 
 
-def _wanted_vectors(body: Json, vertex: bool) -> Iterator[tuple[str, str, int]]:
+def _wanted_vectors(body: Json, method: str) -> Iterator[tuple[str, str, int]]:
     """Task, text and dimensions of each."""
-    if vertex:
-        dimensions = body.get("parameters", {}).get("outputDimensionality", FULL_DIMENSIONS)
-        for each in body["instances"]:
-            yield each.get("taskType", "RETRIEVAL_QUERY"), each["content"], dimensions
-        return
-    for each in body["requests"]:
-        if each["model"] != f"models/{EMBEDDING_MODEL}":
-            raise ValueError(f"model {each['model']}")
-        [part] = each["content"]["parts"]
-        yield each["taskType"], part["text"], each.get("outputDimensionality", FULL_DIMENSIONS)
+    match method:
+        case "predict":
+            dimensions = body.get("parameters", {}).get("outputDimensionality", FULL_DIMENSIONS)
+            for each in body["instances"]:
+                yield each["taskType"], each["content"], dimensions
+        case "embedContent":
+            config = body["embedContentConfig"]
+            yield config["taskType"], _only_text(body), config.get("outputDimensionality", FULL_DIMENSIONS)
+        case _:
+            for each in body["requests"]:
+                if each["model"] != f"models/{EMBEDDING_MODEL}":
+                    raise ValueError(f"model {each['model']}")
+                yield each["taskType"], _only_text(each), each.get("outputDimensionality", FULL_DIMENSIONS)
+
+
+def _only_text(request: Json) -> str:
+    [part] = request["content"]["parts"]
+    return str(part["text"])
 
 
 # --- What Gemini would refuse ---
