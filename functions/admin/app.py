@@ -183,7 +183,7 @@ async def _invalid(request: Request, problem: Exception) -> JSONResponse:
 
 async def _http(request: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, HTTPException)
-    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(problem.status_code, "error")
+    code = {404: "not_found", 405: "method_not_allowed"}.get(problem.status_code, "error")
     return _answer(problem.status_code, code, str(problem.detail))
 
 

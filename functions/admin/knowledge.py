@@ -65,7 +65,7 @@ _BODY: dict[str, Any] = {
 }
 
 
-@router.post("", status_code=202, openapi_extra=_BODY, max_body_size=LARGEST_BODY)
+@router.post("", status_code=202, openapi_extra=_BODY)
 async def add(ports: Doors, organisation: Organisation, request: Request) -> KnowledgeDocument:
     """Adds a document: a file, a text, or a web page. It is read afterwards; its `state` tells when that is done."""
     source, title = await _given(request)
@@ -99,7 +99,7 @@ async def document(ports: Doors, organisation: Organisation, id: str) -> Knowled
     return await _taken(knowledge.find(ports, organisation, id))
 
 
-@router.put("/{id}", status_code=202, openapi_extra=_BODY, max_body_size=LARGEST_BODY)
+@router.put("/{id}", status_code=202, openapi_extra=_BODY)
 async def replace(ports: Doors, organisation: Organisation, id: str, request: Request) -> KnowledgeDocument:
     """Puts another in its place. What the old one said is found until the new one was read."""
     source, title = await _given(request)
@@ -130,6 +130,11 @@ async def _taken(doing: Awaitable[T]) -> T:
 
 async def _given(request: Request) -> tuple[File | WebPage, str]:
     """What the request holds, and its title."""
+    size = request.headers.get("content-length", "")
+    if not size.isdecimal():
+        raise Problem(411, "length_required", "Tell the size of what you send: Content-Length.")
+    if int(size) > LARGEST_BODY:
+        raise Problem(413, "too_large", f"A document holds at most {LARGEST_BLOB // 1024 // 1024} MB.", "file")
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     match declared:
         case "multipart/form-data":

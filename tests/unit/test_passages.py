@@ -39,11 +39,8 @@ Call us.
 
 
 def test_what_looks_like_a_heading_in_code_is_none() -> None:
-    assert split("# Setup\n```sh\n# a comment\nmake run\n```\nDone.") == [
-        "Setup\n```sh\n# a comment\nmake run\n```\n\nDone."
-    ] or split("# Setup\n```sh\n# a comment\nmake run\n```\nDone.") == [
-        "Setup\n```sh\n# a comment\nmake run\n```\nDone."
-    ]
+    text = "Setup\n```sh\n# a comment\nmake run\n```\nDone."
+    assert split(f"# {text}") == [text]
 
 
 def test_long_texts_are_cut_between_sentences_and_nothing_is_lost() -> None:
@@ -56,7 +53,6 @@ def test_long_texts_are_cut_between_sentences_and_nothing_is_lost() -> None:
         assert LONGEST / 2 < len(body) <= LONGEST or passage is passages[-1]
         assert body.startswith("This is")
         assert body.endswith("here.")
-    assert [body for passage in passages for body in [passage.partition("\n")[2]]] != []
     assert " ".join(passage.partition("\n")[2] for passage in passages) == " ".join(sentences)
 
 
