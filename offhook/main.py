@@ -22,6 +22,7 @@ from offhook.chat import chat
 from offhook.check import check
 from offhook.doctor import examine
 from offhook.exchange import export_flow, import_flow
+from offhook.knowledge import app as knowledge
 from offhook.platform import platform
 from schemas.settings import Settings
 
@@ -32,6 +33,7 @@ app.command()(check)
 app.command("import")(import_flow)
 app.command("export")(export_flow)
 app.add_typer(bench, name="bench")
+app.add_typer(knowledge, name="knowledge")
 console = Console()
 
 LARGEST_MESSAGE = 16 * 1024 * 1024

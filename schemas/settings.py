@@ -112,6 +112,15 @@ class Settings(Model):
     """OFFHOOK_QUEUE. In production `cloud_tasks` by default."""
     queue_endpoint: str = ""
     """OFFHOOK_QUEUE_ENDPOINT."""
+    knowledge: Literal["sqlite", "firestore"] = "sqlite"
+    """OFFHOOK_KNOWLEDGE: where documents' passages are found; `firestore` asks Gemini for their meaning. In production
+    `firestore` by default."""
+    blobs: Literal["files", "cloud_storage"] = "files"
+    """OFFHOOK_BLOBS: where the documents themselves are kept. In production `cloud_storage` by default."""
+    bucket: str = ""
+    """OFFHOOK_BUCKET: Cloud Storage's; `PROJECT-offhook` by default."""
+    storage_endpoint: str = ""
+    """OFFHOOK_STORAGE_ENDPOINT."""
     tasks_queue: str = ""
     """OFFHOOK_TASKS_QUEUE: projects/…/locations/…/queues/…"""
     tasks_account: str = ""
@@ -155,6 +164,8 @@ class Settings(Model):
                 yield f"{name} is {emulator!r}; make it the emulator's host:port"
         keyless = not self.vertex and not self.gemini_api_key
         asks_gemini = [port for port in ("brain", "speech") if "gemini" in self.adapters(port)]
+        if self.knowledge == "firestore" and keyless and (self.google_project or not self.production):
+            yield "OFFHOOK_KNOWLEDGE=firestore needs GEMINI_API_KEY, or GOOGLE_CLOUD_PROJECT to use Vertex AI"
         if asks_gemini and keyless and (self.google_project or not self.production):
             which = self._variable(asks_gemini[0], "gemini")
             yield f"{which}=gemini needs GEMINI_API_KEY, or GOOGLE_CLOUD_PROJECT to use Vertex AI"
@@ -189,7 +200,13 @@ class Settings(Model):
         """Empty for nobody."""
         if self.production:
             return "production"
-        for port, google in (("documents", "firestore"), ("bus", "pubsub"), ("speech", "google")):
+        for port, google in (
+            ("documents", "firestore"),
+            ("bus", "pubsub"),
+            ("speech", "google"),
+            ("knowledge", "firestore"),
+            ("blobs", "cloud_storage"),
+        ):
             if google in self.adapters(port):
                 return f"{self._variable(port, google)}={google}"
         return "GOOGLE_GENAI_USE_VERTEXAI" if self.vertex else ""
@@ -221,11 +238,18 @@ class Settings(Model):
                 yield f"production speaks to no server without encryption: unset {name}, or make it an https:// address"
         if self.certificates_url:
             yield "production trusts nobody's tokens but Google's: unset OFFHOOK_CERTIFICATES_URL"
-        for port, instead in (("documents", "firestore"), ("bus", "pubsub"), ("queue", "cloud_tasks")):
+        for port, instead in (
+            ("documents", "firestore"),
+            ("bus", "pubsub"),
+            ("queue", "cloud_tasks"),
+            ("knowledge", "firestore"),
+        ):
             if getattr(self, port) == "sqlite":
                 yield (
                     f"production can't share SQLite files between its services: set OFFHOOK_{port.upper()} to {instead}"
                 )
+        if self.blobs == "files":
+            yield "production can't share files between its services: set OFFHOOK_BLOBS to cloud_storage"
         for port in ("speech", "brain", "voice"):
             if "paced" in self.adapters(port):
                 variable = self._variable(port, "paced")
@@ -242,6 +266,7 @@ class Settings(Model):
             "OFFHOOK_SPEECH_ENDPOINT": self.speech_endpoint,
             "OFFHOOK_VOICE_ENDPOINT": self.voice_endpoint,
             "OFFHOOK_QUEUE_ENDPOINT": self.queue_endpoint,
+            "OFFHOOK_STORAGE_ENDPOINT": self.storage_endpoint,
         }
 
     @property
