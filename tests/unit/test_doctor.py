@@ -195,7 +195,9 @@ def test_pub_sub_is_looked_at_without_taking_anything_from_it(pubsub_emulator: s
         arrived: asyncio.Queue[Event] = asyncio.Queue()
         project = f"looked-at-{uuid4().hex[:8]}"
         async with PubsubBus(project, endpoint=pubsub_emulator, insecure=True, timeout_s=60) as bus:
-            with pytest.raises(Unavailable, match=r"no topic 'conversation\.ended' in this project: deploy it"):
+            with pytest.raises(
+                Unavailable, match=r"no topic 'conversation\.ended' in this project: `gcloud pubsub topics create"
+            ):
                 await bus.check_topics(["conversation.ended"])
             bus.subscribe("conversation.ended", "analyse", receive)
             event = Event("1", "conversation.ended", {})
