@@ -27,7 +27,6 @@ ROLES_BY_PERMISSION = {
     "pubsub.topics.publish": "`roles/pubsub.publisher` on the topic",
 }
 """Where an API wants several, and Google names the permission that is missing."""
-GIVE = "give the account that Offhook runs as the role"
 RENEW = "check the service account and its key, or log in again: `gcloud auth application-default login`"
 
 
@@ -39,16 +38,13 @@ def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable
         case _ if reason in ("SERVICE_DISABLED", "API_DISABLED"):
             why = f"is not enabled in the Google Cloud project: run `gcloud services enable {host}`"
         case _ if reason == "BILLING_DISABLED":
-            why = "needs billing: enable it for the Google Cloud project"
+            why = "needs billing: link a billing account to the Google Cloud project"
         case _ if reason == "CONSUMER_INVALID":
             why = "knows no such Google Cloud project: correct GOOGLE_CLOUD_PROJECT"
         case _ if reason == "USER_PROJECT_DENIED":
-            why = f"refused to use the project: {GIVE} `roles/serviceusage.serviceUsageConsumer` on it"
+            why = f"refused to use the project: {grant('`roles/serviceusage.serviceUsageConsumer` on it')}"
         case "PERMISSION_DENIED" if "iam.serviceAccounts.actAs" in message:
-            why = (
-                f"may not act as OFFHOOK_TASKS_ACCOUNT: {GIVE} `roles/iam.serviceAccountUser` on that account, or "
-                "correct its name"
-            )
+            why = f"may not act as OFFHOOK_TASKS_ACCOUNT: {grant('`roles/iam.serviceAccountUser` on it')}"
         # A token that could not be had is reported as if the service were unavailable.
         case "UNAVAILABLE" if "from plugin failed" in message:
             why = f"was not asked, for no token could be had: {RENEW}"
@@ -58,7 +54,7 @@ def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable
             said = f"{message} {(error.metadata or {}).get('permission', '')}"
             named = [role for permission, role in ROLES_BY_PERMISSION.items() if permission in said]
             role = [*named, ROLES.get(host, "that docs/google.md names")][0]
-            why = f"refused permission{_brackets(reason)}: {GIVE} {role}"
+            why = f"refused permission{_brackets(reason)}: {grant(role)}"
         case "RESOURCE_EXHAUSTED":
             limit = (error.metadata or {}).get("quota_limit", "")
             why = f"has no quota left{_brackets(limit)}: ask for more under IAM & Admin, Quotas"
@@ -78,6 +74,11 @@ def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable
         case code:
             why = f"failed ({' '.join(filter(None, (code, reason)))})"
     return Unavailable(f"{service} {why}")
+
+
+def grant(role: str) -> str:
+    """What to do about a role that is missing."""
+    return f"grant {role} to the account that Offhook runs as"
 
 
 def _code(error: "GoogleAPICallError") -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import orjson
 import structlog
 
-from adapters.google_refusal import explain
+from adapters.google_refusal import explain, grant
 from adapters.google_request import GoogleRequests
 from adapters.grpc_channels import GrpcChannels
 from domain.ports import Document, Event, Unavailable
@@ -133,10 +133,8 @@ class PubsubBus:
         found = await self._requests.make(subscriptions, AGAIN, telling=["NOT_FOUND"])
         try:
             if not await self._requests.make(may_publish, AGAIN, telling=["UNIMPLEMENTED"]):
-                raise Unavailable(
-                    f"Pub/Sub refuses events for the topic {topic!r}: give the account that Offhook runs as the role "
-                    "`roles/pubsub.publisher` on it"
-                )
+                role = grant("`roles/pubsub.publisher` on it")
+                raise Unavailable(f"Pub/Sub refuses events for the topic {topic!r}: {role}")
         except MethodNotImplemented:
             pass  # an emulator, which knows no permissions
         if not found:

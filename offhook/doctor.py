@@ -260,7 +260,7 @@ def _advice(service: _Service) -> str:
     names = SET_BY.get((service.port, service.name), gemini)
     values = ((VARIABLES[name], getattr(service.settings, name)) for name in names)
     told = ", ".join(f"{variable}={value}" for variable, value in values if value)
-    return f"{GUIDE}; {told}" if told else GUIDE
+    return f"{GUIDE} ({told})" if told else GUIDE
 
 
 # --- The agents -------------------------------------------------------------------------------------------------------

@@ -24,11 +24,13 @@ from offhook.bench.command import app as bench
 from offhook.call import call
 from offhook.doctor import examine
 from offhook.platform import platform
+from offhook.publish import publish
 from offhook.seed import AGENTS, ORGANISATION, seed
 from schemas.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="AI phone agents, self-hosted.")
 app.command()(call)
+app.command()(publish)
 app.add_typer(bench, name="bench")
 console = Console()
 
@@ -70,7 +72,7 @@ def up(
         "Platform": f"{url}/",
         "Webhooks": f"{url}/twilio/voice  …/next  …/status",
         "Media stream": f"{settings.media_urls[0]}/twilio-stream",
-        "Admin API": f"{url}/api/v1/conversations  …/appointments",
+        "Admin API": f"{url}/api/v1/conversations  …/appointments  …/agents",
         "Owner's key": owner,
         "Data": settings.home,
         "Demo numbers": "+15005550001 books appointments, +15005550002 knows about orders",
@@ -155,7 +157,9 @@ def _show(said: list[str], outcome: HangUp | PutThrough | None) -> bool:
 def doctor() -> None:
     """Say what is configured, what runs embedded, what is missing, and how to add it."""
     settings = settings_or_exit()
-    table = Table("", "what", Column("how it stands", overflow="fold"), "what to do", box=None, header_style="dim")
+    set_up_logs("error")
+    folded = (Column(title, overflow="fold") for title in ("how it stands", "what to do"))
+    table = Table("", "what", *folded, box=None, header_style="dim")
     findings = examine(settings)
     for finding in findings:
         mark = {"ok": "[green]✓[/green]", "note": "[yellow]•[/yellow]", "bad": "[red]✗[/red]"}[finding.level]

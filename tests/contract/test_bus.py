@@ -425,7 +425,7 @@ def test_a_topic_that_may_not_be_published_to_is_told_with_the_role(pubsub_emula
             await at_the_emulator.check_topics(["conversation.ended"])
             answers["TestIamPermissions"] = REFUSED
             with pytest.raises(
-                Unavailable, match=r"'conversation\.ended': give the account .* `roles/pubsub\.publisher` on it$"
+                Unavailable, match=r"'conversation\.ended': grant `roles/pubsub\.publisher` on it to the account"
             ):
                 await bus.check_topics(["conversation.ended"])
             await bus.publish(ended("1"))

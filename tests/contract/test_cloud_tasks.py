@@ -433,13 +433,13 @@ def test_a_trial_that_nobody_answers_is_soon_given_up() -> None:
     [
         (
             "cloudtasks.tasks.create",
-            "Google Cloud Tasks refused permission (IAM_PERMISSION_DENIED): give the account that Offhook runs as the "
-            "role `roles/cloudtasks.enqueuer` on the queue",
+            "Google Cloud Tasks refused permission (IAM_PERMISSION_DENIED): grant `roles/cloudtasks.enqueuer` on the "
+            "queue to the account that Offhook runs as",
         ),
         (
             "iam.serviceAccounts.actAs",
-            "Google Cloud Tasks may not act as OFFHOOK_TASKS_ACCOUNT: give the account that Offhook runs as the role "
-            "`roles/iam.serviceAccountUser` on that account, or correct its name",
+            "Google Cloud Tasks may not act as OFFHOOK_TASKS_ACCOUNT: grant `roles/iam.serviceAccountUser` on it to the "
+            "account that Offhook runs as",
         ),
     ],
 )
@@ -459,7 +459,7 @@ def test_whoever_may_not_look_at_the_queue_is_told_that_role() -> None:
     async def story(place: Place) -> None:
         place.server.lacking = {"cloudtasks.queues.get"}
         await place.queue.check_writing()
-        with pytest.raises(Unavailable, match=r"`roles/cloudtasks\.viewer` on the queue$"):
+        with pytest.raises(Unavailable, match=r"grant `roles/cloudtasks\.viewer` on the queue to"):
             await place.queue.check()
 
     tell(story)

@@ -956,7 +956,7 @@ def test_whoever_may_only_read_is_told_the_role_for_writing(firestore_emulator: 
             await documents.check()
             with pytest.raises(
                 Unavailable,
-                match=r"^Firestore refused permission: give the account .* the role `roles/datastore\.user`$",
+                match=r"^Firestore refused permission: grant `roles/datastore\.user` to the account that Offhook runs as$",
             ):
                 await documents.check_writing()
 

@@ -562,7 +562,7 @@ def test_a_service_that_isn_t_there_is_unavailable() -> None:
         ),
         (
             Plan(fails=(StatusCode.PERMISSION_DENIED, "Permission denied on resource"), after=0),
-            "refused permission: give the account that Offhook runs as the role `roles/speech.client`",
+            "refused permission: grant `roles/speech.client` to the account that Offhook runs as",
         ),
         (
             Plan(fails=(StatusCode.NOT_FOUND, "Unable to find it"), after=0),

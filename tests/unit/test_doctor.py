@@ -152,8 +152,8 @@ def test_roles_that_are_missing_are_all_told_at_once(tmp_path: Path) -> None:
         google.tasks.lacking = {"cloudtasks.queues.get", "iam.serviceAccounts.actAs", "cloudtasks.tasks.delete"}
         queue = (await doctor())["queue"]
         assert queue.level == "bad"
-        assert "`roles/cloudtasks.viewer` on the queue; " in queue.how
-        assert "may not act as OFFHOOK_TASKS_ACCOUNT: give the account that Offhook runs as the role" in queue.how
+        assert "grant `roles/cloudtasks.viewer` on the queue to" in queue.how
+        assert "may not act as OFFHOOK_TASKS_ACCOUNT: grant `roles/iam.serviceAccountUser` on it to" in queue.how
         assert "OFFHOOK_TASKS_ACCOUNT=tasks@offhook.iam.gserviceaccount.com" in queue.todo
         google.tasks.lacking = {"cloudtasks.tasks.create"}
         assert "`roles/cloudtasks.enqueuer` on the queue" in (await doctor())["queue"].how
@@ -171,7 +171,7 @@ def test_a_store_that_may_only_be_read_is_told(tmp_path: Path, firestore_emulato
             denied = settings(tmp_path, **chosen, FIRESTORE_EMULATOR_HOST=endpoint)
             finding = (await asyncio.to_thread(found, denied))["documents"]
         assert finding.level == "bad"
-        assert finding.how.startswith("firestore: Firestore refused permission: give the account")
+        assert finding.how.startswith("firestore: Firestore refused permission: grant `roles/datastore.user` to")
         assert "GOOGLE_CLOUD_PROJECT=offhook, OFFHOOK_FIRESTORE_DATABASE=(default)" in finding.todo
         allowed = settings(tmp_path, **chosen, FIRESTORE_EMULATOR_HOST=firestore_emulator)
         assert (await asyncio.to_thread(found, allowed))["documents"].level == "ok"
