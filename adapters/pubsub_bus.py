@@ -137,14 +137,13 @@ class PubsubBus:
                 raise Unavailable(f"Pub/Sub refuses events for the topic {topic!r}: {role}")
         except MethodNotImplemented:
             pass  # an emulator, which knows no permissions
+        deploy = f"deploy the function that takes its events with `--trigger-topic={topic}`"
         if not found:
-            raise Unavailable(f"nobody is subscribed to Pub/Sub's topic {topic!r}: deploy a subscription")
+            raise Unavailable(f"nobody is subscribed to Pub/Sub's topic {topic!r}: {deploy}")
         if pushed and not any(each.push_config.push_endpoint for each in found):
             pulled = ", ".join(each.name.rpartition("/")[2] for each in found)
-            raise Unavailable(
-                f"Pub/Sub pushes the topic {topic!r} to nobody, and functions don't pull (there is only {pulled}): "
-                f"deploy the function that takes its events with `--trigger-topic={topic}`"
-            )
+            why = f"pushes the topic {topic!r} to nobody, and functions don't pull (there is only {pulled})"
+            raise Unavailable(f"Pub/Sub {why}: {deploy}")
 
     async def publish(self, event: Event) -> None:
         """Raises Unavailable; ValueError for an event of more than 10 MB. Cancelled, it may be published or not."""

@@ -218,6 +218,8 @@ async def _open(service: _Service, stack: AsyncExitStack, asked: _Asked) -> None
         asked.found[service.what] = _failed(service, str(problem))
     except TimeoutError:
         asked.found[service.what] = _failed(service, f"could not be opened within {OPEN_S:g} s")
+    except OSError as problem:
+        asked.found[service.what] = _failed(service, f"can't be kept in OFFHOOK_HOME ({problem.strerror})")
 
 
 async def _check(service: _Service, asked: _Asked) -> None:

@@ -63,6 +63,17 @@ def test_it_names_what_to_do(tmp_path: Path) -> None:
     assert {finding.what for finding in examine(real) if finding.level == "note"} <= {"PORT"}
 
 
+def test_a_home_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    secrets = {"OFFHOOK_TICKET_SECRET": "t" * 32, "OFFHOOK_OWNER_KEY": "o" * 32}
+    findings = found(settings(tmp_path / "file" / "home", **secrets))
+    assert (findings["OFFHOOK_HOME"].level, findings["OFFHOOK_HOME"].todo) == (
+        "bad",
+        "set it to a folder you may write to",
+    )
+    assert findings["documents"].how == "sqlite: can't be kept in OFFHOOK_HOME (Not a directory)"
+
+
 def test_embedded_it_loads_nothing_of_google_s(tmp_path: Path) -> None:
     program = """
 import sys
