@@ -38,9 +38,9 @@ PRODUCTION = {
     "OFFHOOK_TASKS_QUEUE": tasks_server.QUEUE,
     "OFFHOOK_TASKS_ACCOUNT": "tasks@offhook.iam.gserviceaccount.com",
     "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
-    "TWILIO_AUTH_TOKEN": "real",
-    "OFFHOOK_TICKET_SECRET": "t" * 32,
-    "OFFHOOK_OWNER_KEY": "o" * 32,
+    "TWILIO_AUTH_TOKEN": "0123456789abcdef" * 2,
+    "OFFHOOK_TICKET_SECRET": "a-ticket-secret-of-32-characters",
+    "OFFHOOK_OWNER_KEY": "an-owner-s-key-of-32-characters.",
 }
 
 
