@@ -14,11 +14,15 @@ from pydantic import ValidationError
 from adapters import secret_manager
 from adapters.builtin_tools import BuiltinTools
 from adapters.clock import SystemClock
+from adapters.egress import Egress
+from adapters.http_tools import HttpTools
+from adapters.mcp_tools import McpTools
+from adapters.organisation_tools import OrganisationTools
 from adapters.twilio_line import TwilioStreams
 from adapters.twilio_telephony import TwilioTelephony
 from adapters.webrtc_vad import WebrtcDetector
 from domain.fallback import FallbackBrain, FallbackSpeech, FallbackVoice, Provider
-from domain.ports import Brain, Bus, Clock, Documents, Ports, Queue, Speech, Unavailable, Voice
+from domain.ports import Brain, Bus, Clock, Documents, Ports, Queue, Secrets, Speech, Unavailable, Voice
 from schemas.settings import BrainName, Paced, Settings, SpeechName, VoiceName
 
 T = TypeVar("T")
@@ -62,6 +66,10 @@ VARIABLES = {
     "tasks_queue": "OFFHOOK_TASKS_QUEUE",
     "tasks_account": "OFFHOOK_TASKS_ACCOUNT",
     "tasks_url": "TASKS_URL",
+    "secrets": "OFFHOOK_SECRETS",
+    "secrets_endpoint": "OFFHOOK_SECRETS_ENDPOINT",
+    "egress_ports": "OFFHOOK_EGRESS_PORTS",
+    "egress_allow": "OFFHOOK_EGRESS_ALLOW",
     "certificates_url": "OFFHOOK_CERTIFICATES_URL",
     "most_calls": "OFFHOOK_MOST_CALLS",
     "speech_workers": "OFFHOOK_SPEECH_WORKERS",
@@ -72,6 +80,7 @@ PRODUCTION = {
     "documents": "firestore",
     "bus": "pubsub",
     "queue": "cloud_tasks",
+    "secrets": "secret_manager",
     "speech": "google",
     "voice": "google",
     "brain": "gemini",
@@ -140,13 +149,14 @@ def _kept(path: Path) -> str:
     return path.read_text().strip()
 
 
-ADAPTERS = ("documents", "bus", "queue", "speech", "voice", "brain")
+ADAPTERS = ("documents", "bus", "queue", "secrets", "speech", "voice", "brain")
 """The ports whose adapter is a setting."""
 
 PACKAGES = {
     ("documents", "firestore"): ("google.cloud.firestore_v1", "google"),
     ("bus", "pubsub"): ("google.pubsub_v1", "google"),
     ("queue", "cloud_tasks"): ("google.cloud.tasks_v2", "google"),
+    ("secrets", "secret_manager"): ("google.cloud.secretmanager_v1", "google"),
     ("speech", "google"): ("google.cloud.speech_v2", "google"),
     ("speech", "gemini"): ("google.genai", "google"),
     ("speech", "pocketsphinx"): ("pocketsphinx", "embedded"),
@@ -188,6 +198,18 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             Provider(name, await _enter(stack, _voice(settings, name)))
             for name in dict.fromkeys((settings.voice, *settings.voice_next))
         ]
+        keeper = await _enter(stack, _secrets(settings))
+        egress = await _enter(stack, Egress(settings.egress_allow, settings.egress_ports))
+        tools = await _enter(
+            stack,
+            OrganisationTools(
+                BuiltinTools(documents, clock),
+                HttpTools(egress, keeper),
+                McpTools(egress, keeper, documents, clock),
+                documents,
+                clock,
+            ),
+        )
         bus = await _enter(stack, _bus(settings, clock))
         queue = await _enter(stack, _queue(settings, clock))
         yield Ports(
@@ -201,7 +223,9 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             speech=FallbackSpeech(speech),
             brain=FallbackBrain(brain),
             voice=FallbackVoice(voice),
-            tools=BuiltinTools(documents, clock),
+            tools=tools,
+            secrets=keeper,
+            web=egress,
             detector=WebrtcDetector,
             adapters={port: ", ".join(settings.adapters(port)) for port in ADAPTERS},
         )
@@ -215,6 +239,7 @@ async def open_port(settings: Settings, port: str) -> AsyncIterator[Any]:
         "documents": lambda: _documents(settings, clock),
         "bus": lambda: _bus(settings, clock),
         "queue": lambda: _queue(settings, clock),
+        "secrets": lambda: _secrets(settings),
         "speech": lambda: _speech(settings, settings.speech),
         "voice": lambda: _voice(settings, settings.voice),
         "brain": lambda: _brain(settings, settings.brain),
@@ -280,6 +305,18 @@ def _queue(settings: Settings, clock: Clock) -> Queue:
             from adapters.sqlite_queue import SqliteQueue
 
             return SqliteQueue(_home(settings) / "queue.db", clock)
+
+
+def _secrets(settings: Settings) -> Secrets:
+    match settings.secrets:
+        case "secret_manager":
+            from adapters.google_secrets import GoogleSecrets
+
+            return GoogleSecrets(settings.google_project, **_server(settings.secrets_endpoint))
+        case "local":
+            from adapters.local_secrets import LocalSecrets
+
+            return LocalSecrets(_home(settings) / "secrets")
 
 
 def _speech(settings: Settings, name: SpeechName) -> Speech:

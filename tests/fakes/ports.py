@@ -12,7 +12,9 @@ from adapters.twilio_telephony import TwilioTelephony
 from domain.ports import Event, Ports, Task
 from schemas.settings import Settings
 from tests.fakes.caller import PaperDetector, ScriptedSpeech
+from tests.fakes.in_process_web import InProcessWeb
 from tests.fakes.memory_documents import MemoryDocuments
+from tests.fakes.memory_secrets import MemorySecrets
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 """A Saturday, nine in the morning in New York."""
@@ -76,6 +78,8 @@ def paper_ports(**changes: Any) -> Ports:
         "brain": OfflineBrain(),
         "voice": PacedVoice(),
         "tools": BuiltinTools(documents, clock),
+        "secrets": MemorySecrets(),
+        "web": InProcessWeb(),
         "detector": PaperDetector,
         "adapters": {"documents": "memory", "voice": "paced"},
     }

@@ -177,7 +177,7 @@ def test_no_index_is_for_nothing(made: set[tuple[Query, Site]]) -> None:
 
 def test_what_the_callers_said_can_expire() -> None:
     expiring = {each["collectionGroup"] for each in DECLARED["fieldOverrides"] if each.get("ttl")}
-    assert expiring == {"calls", "conversations", "journal", "turns"}
+    assert expiring == {"calls", "conversations", "effects", "journal", "turns"}
     for each in DECLARED["fieldOverrides"]:
         # Times that only grow, indexed, hold a collection to 500 writes a second.
         assert each["indexes"] == []
