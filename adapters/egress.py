@@ -53,8 +53,11 @@ class Egress:
         ports: Collection[int] = (),
         resolve: Resolve = resolve,
         tls: ssl.SSLContext | None = None,
+        sockets: httpcore2.AsyncNetworkBackend | None = None,
     ) -> None:
-        self._transport = _Guarded(_Rules(frozenset(map(str.lower, allow)), frozenset(ports)), resolve, tls)
+        rules = _Rules(frozenset(map(str.lower, allow)), frozenset(ports))
+        network = _Network(rules, resolve, sockets or httpcore2.AnyIOBackend())
+        self._transport = _Guarded(rules, network, tls)
 
     async def __aenter__(self) -> Self:
         return self
@@ -195,7 +198,7 @@ class _Rules:
 class _Guarded(httpx2.AsyncHTTPTransport):
     """Connects only to what the rules allow, and reads only so much."""
 
-    def __init__(self, rules: _Rules, resolve: Resolve, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, rules: _Rules, network: "_Network", tls: ssl.SSLContext | None) -> None:
         context = tls or httpx2.create_ssl_context(trust_env=False)
         super().__init__(verify=context, trust_env=False)
         self._rules = rules
@@ -205,7 +208,7 @@ class _Guarded(httpx2.AsyncHTTPTransport):
             max_connections=1000,
             max_keepalive_connections=100,
             keepalive_expiry=5.0,  # sooner than servers close them: one that is used as it closes loses a request
-            network_backend=_Network(rules, resolve),
+            network_backend=network,
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -276,9 +279,8 @@ class _Body(httpx2.AsyncByteStream):
 class _Network(httpcore2.AsyncNetworkBackend):
     """Makes connections to addresses that were checked."""
 
-    def __init__(self, rules: _Rules, resolve: Resolve) -> None:
-        self._rules, self._resolve = rules, resolve
-        self._sockets = httpcore2.AnyIOBackend()
+    def __init__(self, rules: _Rules, resolve: Resolve, sockets: httpcore2.AsyncNetworkBackend) -> None:
+        self._rules, self._resolve, self._sockets = rules, resolve, sockets
 
     async def connect_tcp(
         self,

@@ -127,7 +127,8 @@ def _check_url(param: str, url: str) -> Iterator[Finding]:
         return
     if "@" in authority:
         yield Finding(param, "it names a user; put credentials into a header, as a secret")
-    if port == 0 or not parts.hostname or not url.isprintable() or " " in url.replace("{{ ", "").replace(" }}", ""):
+    plain = url.replace("{{ ", "").replace(" }}", "")
+    if port == 0 or not parts.hostname or not url.isprintable() or " " in plain or "\\" in plain:
         yield Finding(param, "it isn't an address")
     if "#" in path:
         yield Finding(param, "what follows # is never sent")
