@@ -13,7 +13,9 @@ import uvicorn
 async def serving(app: Any, **options: Any) -> AsyncIterator[str]:
     """Its host:port, while the block runs."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=1, **options)
+        config = uvicorn.Config(
+            app, log_level="critical", ws="none", interface="asgi3", timeout_graceful_shutdown=1, **options
+        )
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext  # type: ignore[method-assign]  # they are the test runner's
         task = asyncio.create_task(server.serve(sockets=[listening]))
