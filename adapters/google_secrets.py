@@ -57,6 +57,10 @@ class GoogleSecrets:
         self._kept.clear()
         await self._channels.__aexit__()
 
+    async def check(self) -> None:
+        """Raises Unavailable unless Secret Manager answers and lets us list."""
+        await self.names("check")
+
     async def get(self, organisation: str, name: str) -> str | None:
         path, now = self._path(organisation, name), asyncio.get_running_loop().time()
         at, value = self._kept.get(path, (-self._kept_s, None))

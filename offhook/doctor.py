@@ -36,7 +36,7 @@ class Finding:
     todo: str = ""
 
 
-PORTS = ("speech", "brain", "voice", "documents", "bus", "queue")
+PORTS = ("speech", "brain", "voice", "documents", "bus", "queue", "secrets")
 """In the order that a caller meets them."""
 PROVIDERS = {"speech": "language", "brain": "model", "voice": "voice"}
 """Those that an agent asks for something of its own."""
@@ -55,6 +55,8 @@ WHAT = {
     ("bus", "pubsub"): "Pub/Sub",
     ("queue", "sqlite"): "files in OFFHOOK_HOME",
     ("queue", "cloud_tasks"): "Cloud Tasks",
+    ("secrets", "local"): "files in OFFHOOK_HOME",
+    ("secrets", "secret_manager"): "Secret Manager",
 }
 """By port and adapter. Any other is a stand-in."""
 

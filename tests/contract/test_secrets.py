@@ -212,6 +212,10 @@ def test_what_may_pass_is_tried_again() -> None:
 )
 def test_trouble_is_told_without_google_s_words(code: StatusCode, words: str) -> None:
     async def story(secrets: GoogleSecrets, server: SecretsServer) -> None:
+        await secrets.check()
+        server.failures = [code] * 100
+        with pytest.raises(Unavailable, match=words):
+            await secrets.check()
         server.failures = [code] * 100
         with pytest.raises(Unavailable, match=words) as problem:
             await secrets.put(ONE, "key", WORD)

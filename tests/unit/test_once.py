@@ -236,9 +236,10 @@ def test_killed_between_the_effect_and_its_record(if_unknown: IfUnknown) -> None
         )
         while not documents.acted:
             await asyncio.sleep(0.1)
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        everything = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in everything:
             task.cancel()
-            await asyncio.wait([task])
+        await asyncio.wait(everything)
         assert running.cancelled()
         documents.acted = False  # the store itself lives
         assert kept(documents).state == "intended"
