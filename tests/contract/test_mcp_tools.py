@@ -187,6 +187,25 @@ def test_what_is_no_mcp_server_is_told_of(status: int) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("breaks", ["an error", "the connection"])
+def test_a_server_that_breaks_when_it_is_called_may_have_acted(breaks: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if breaks == "the connection":
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"100")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            return await send({"type": "http.response.body", "body": b"{"})
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def story() -> None:
+        async with serving(app, lifespan="off") as where, desk_at(f"http://{where}/mcp") as desk:
+            desk.tools._spoken[desk.server.url] = "2026-07-28"  # it was spoken to before
+            with pytest.raises(Unavailable):
+                await desk.run("book", {"id": "7"}, acts=True)
+
+    asyncio.run(story())
+
+
 def test_a_secret_that_is_not_set_is_named() -> None:
     async def story(crm: Crm, desk: Desk) -> None:
         await desk.secrets.forget("org_test", "crm_key")

@@ -280,6 +280,34 @@ def test_of_two_who_verify_at_once_only_one_runs_it_again() -> None:
     virtual_time.run(story())
 
 
+def test_what_was_looked_up_says_nothing_of_an_attempt_that_came_after() -> None:
+    """While one still looks it up, another has, and has tried again: and that attempt's answer was lost, too."""
+
+    async def story() -> None:
+        documents, shop = MemoryDocuments(), Shop()
+        shop.loses_answers = True
+        with pytest.raises(Unavailable):
+            await Process(documents, shop, "verify").run()
+        shop.orders.clear()
+        slow, fast = Process(documents, shop, "verify"), Process(documents, shop, "verify")
+
+        async def find_slowly() -> ToolResult:
+            found = await shop.find(CALL.key)
+            await asyncio.sleep(10)
+            return found
+
+        looking = asyncio.ensure_future(
+            slow.once.run("org_test", slow.tool, CALL, lambda: shop.order(CALL.key), find_slowly)
+        )
+        await asyncio.sleep(1)
+        with pytest.raises(Unavailable):
+            await fast.run()
+        assert (await looking).output == {"order": 1}
+        assert len(shop.orders) == 1
+
+    virtual_time.run(story())
+
+
 def test_without_its_intent_stored_nothing_is_done() -> None:
     async def story() -> None:
         documents, shop = MemoryDocuments(), Shop()
