@@ -15,8 +15,12 @@ from adapters import secret_manager
 from adapters.builtin_tools import BuiltinTools
 from adapters.clock import SystemClock
 from adapters.document_reader import DocumentReader
+from adapters.egress import Egress
+from adapters.http_tools import HttpTools
 from adapters.joined_tools import JoinedTools
 from adapters.knowledge_tools import KnowledgeTools
+from adapters.mcp_tools import McpTools
+from adapters.organisation_tools import OrganisationTools
 from adapters.twilio_line import TwilioStreams
 from adapters.twilio_telephony import TwilioTelephony
 from adapters.webrtc_vad import WebrtcDetector
@@ -27,13 +31,17 @@ from domain.ports import (
     Bus,
     Clock,
     Documents,
+    Fetch,
     Knowledge,
+    NotSent,
     Ports,
     Queue,
     Speech,
+    TooBig,
     Unavailable,
     Unreadable,
     Voice,
+    Web,
 )
 from schemas.settings import BrainName, Paced, Settings, SpeechName, VoiceName
 
@@ -82,6 +90,10 @@ VARIABLES = {
     "tasks_queue": "OFFHOOK_TASKS_QUEUE",
     "tasks_account": "OFFHOOK_TASKS_ACCOUNT",
     "tasks_url": "TASKS_URL",
+    "secrets": "OFFHOOK_SECRETS",
+    "secrets_endpoint": "OFFHOOK_SECRETS_ENDPOINT",
+    "egress_ports": "OFFHOOK_EGRESS_PORTS",
+    "egress_allow": "OFFHOOK_EGRESS_ALLOW",
     "certificates_url": "OFFHOOK_CERTIFICATES_URL",
     "most_calls": "OFFHOOK_MOST_CALLS",
     "speech_workers": "OFFHOOK_SPEECH_WORKERS",
@@ -94,11 +106,16 @@ PRODUCTION = {
     "queue": "cloud_tasks",
     "knowledge": "firestore",
     "blobs": "cloud_storage",
+    "secrets": "secret_manager",
     "speech": "google",
     "voice": "google",
     "brain": "gemini",
 }
 """What production uses unless told otherwise."""
+
+PAGE_S = 20.0
+LARGEST_PAGE = 20_000_000
+"""Bytes of a web page or a file at an address."""
 
 Reveal = Callable[[Mapping[str, str]], Mapping[str, str]]
 
@@ -162,13 +179,14 @@ def _kept(path: Path) -> str:
     return path.read_text().strip()
 
 
-ADAPTERS = ("documents", "bus", "queue", "speech", "voice", "brain", "knowledge", "blobs")
+ADAPTERS = ("documents", "bus", "queue", "secrets", "speech", "voice", "brain", "knowledge", "blobs")
 """The ports whose adapter is a setting."""
 
 PACKAGES = {
     ("documents", "firestore"): ("google.cloud.firestore_v1", "google"),
     ("bus", "pubsub"): ("google.pubsub_v1", "google"),
     ("queue", "cloud_tasks"): ("google.cloud.tasks_v2", "google"),
+    ("secrets", "secret_manager"): ("google.cloud.secretmanager_v1", "google"),
     ("speech", "google"): ("google.cloud.speech_v2", "google"),
     ("speech", "gemini"): ("google.genai", "google"),
     ("speech", "pocketsphinx"): ("pocketsphinx", "embedded"),
@@ -214,6 +232,18 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
         ]
         knowledge = await _enter(stack, _knowledge(settings))
         blobs = await _enter(stack, _blobs(settings))
+        keeper = await _enter(stack, _secrets(settings))
+        egress = await _enter(stack, Egress(settings.egress_allow, settings.egress_ports))
+        tools = await _enter(
+            stack,
+            OrganisationTools(
+                JoinedTools(BuiltinTools(documents, clock), KnowledgeTools(knowledge, documents)),
+                HttpTools(egress, keeper),
+                McpTools(egress, keeper, documents, clock),
+                documents,
+                clock,
+            ),
+        )
         bus = await _enter(stack, _bus(settings, clock))
         queue = await _enter(stack, _queue(settings, clock))
         yield Ports(
@@ -227,11 +257,13 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             speech=FallbackSpeech(speech),
             brain=FallbackBrain(brain),
             voice=FallbackVoice(voice),
-            tools=JoinedTools(BuiltinTools(documents, clock), KnowledgeTools(knowledge, documents)),
             knowledge=knowledge,
             blobs=blobs,
             reader=DocumentReader(),
-            fetch=_fetch,
+            fetch=_fetching(egress),
+            tools=tools,
+            secrets=keeper,
+            web=egress,
             detector=WebrtcDetector,
             adapters={port: ", ".join(settings.adapters(port)) for port in ADAPTERS},
         )
@@ -247,6 +279,7 @@ async def open_port(settings: Settings, port: str) -> AsyncIterator[Any]:
         "queue": lambda: _queue(settings, clock),
         "knowledge": lambda: _knowledge(settings),
         "blobs": lambda: _blobs(settings),
+        "secrets": lambda: _secrets(settings),
         "speech": lambda: _speech(settings, settings.speech),
         "voice": lambda: _voice(settings, settings.voice),
         "brain": lambda: _brain(settings, settings.brain),
@@ -345,9 +378,31 @@ def _blobs(settings: Settings) -> Blobs:
             return FileBlobs(_home(settings) / "blobs")
 
 
-async def _fetch(url: str) -> tuple[str, str, bytes]:
-    """Only a client that keeps to public addresses may ask for what people name; there is none here."""
-    raise Unreadable("web pages can't be fetched here; save the page and add the file")
+def _secrets(settings: Settings) -> Secrets:
+    match settings.secrets:
+        case "secret_manager":
+            from adapters.google_secrets import GoogleSecrets
+
+            return GoogleSecrets(settings.google_project, **_server(settings.secrets_endpoint))
+        case "local":
+            from adapters.local_secrets import LocalSecrets
+
+            return LocalSecrets(_home(settings) / "secrets")
+
+
+def _fetching(web: Web) -> Fetch:
+    """How documents are read from web pages: as everything that people name, through the guard."""
+
+    async def fetch(url: str) -> tuple[str, str, bytes]:
+        try:
+            answer = await web.fetch("GET", url, within_s=PAGE_S, most_bytes=LARGEST_PAGE)
+        except (NotSent, TooBig) as problem:
+            raise Unreadable(str(problem)) from None
+        if answer.status != 200:
+            raise Unreadable(f"the page's server answered {answer.status}")
+        return answer.url, answer.headers.get("content-type", ""), answer.body
+
+    return fetch
 
 
 def _speech(settings: Settings, name: SpeechName) -> Speech:

@@ -438,6 +438,78 @@ class Reader(Protocol):
         ...
 
 
+# --- Secrets, Web: what tools need of the outside ---
+
+
+class Secrets(Protocol):
+    """An organisation's own secrets, by name (`schemas.variable.Name`). Values reach no log, document or error.
+
+    All raise Unavailable, and ValueError for a name or a value that can't be one. A write that was cancelled may or may
+    not have happened."""
+
+    async def get(self, organisation: str, name: str) -> str | None:
+        """Its value, which may be a minute old elsewhere than where it was put; None if it isn't set."""
+        ...
+
+    async def put(self, organisation: str, name: str, value: str) -> None:
+        """Sets or replaces it. A value is 1 to 10,000 printable characters of ASCII: it goes into headers."""
+        ...
+
+    async def forget(self, organisation: str, name: str) -> None:
+        """Nothing happens if it isn't set."""
+        ...
+
+    async def names(self, organisation: str) -> Sequence[str]:
+        """Those that are set, in order."""
+        ...
+
+
+class NotSent(Unavailable):
+    """Nothing reached the far end: it may not be asked, or nobody could be reached there."""
+
+
+class TooBig(Unavailable):
+    """The answer came and was too long to be read."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server of somebody's answered. Untrusted."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By name in lower case."""
+    body: bytes
+    """Unpacked."""
+    url: str
+    """Where it came from, after redirects."""
+
+
+class Web(Protocol):
+    """Everything that goes out to addresses which organisations name."""
+
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        within_s: float = 10.0,
+        most_bytes: int = 1_000_000,
+    ) -> Answer:
+        """The answer, whatever its status. Only http and https to public addresses, redirects included.
+
+        Raises NotSent, TooBig, and Unavailable for anything else that happened once the request was on its way; none
+        of them tells more of the address than its host. Cancelling closes the connection; the request may have had
+        its effect."""
+        ...
+
+
 # --- Knowledge: what documents say ---
 
 
@@ -505,6 +577,8 @@ class Ports:
     blobs: Blobs
     reader: Reader
     fetch: Fetch
+    secrets: Secrets
+    web: Web
     detector: Callable[[], Detector]
     """A new one for each call."""
     adapters: Mapping[str, str]

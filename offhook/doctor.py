@@ -37,7 +37,7 @@ class Finding:
     todo: str = ""
 
 
-PORTS = ("speech", "brain", "voice", "documents", "bus", "queue", "knowledge", "blobs")
+PORTS = ("speech", "brain", "voice", "documents", "bus", "queue", "secrets", "knowledge", "blobs")
 """In the order that a caller meets them."""
 PROVIDERS: dict[str, Any] = {"speech": FallbackSpeech, "brain": FallbackBrain, "voice": FallbackVoice}
 """Those that an agent asks for something of its own, and may have several of."""
@@ -60,6 +60,8 @@ WHAT = {
     ("knowledge", "firestore"): "Firestore's vector search, with Gemini's embeddings",
     ("blobs", "files"): "files in OFFHOOK_HOME",
     ("blobs", "cloud_storage"): "Cloud Storage",
+    ("secrets", "local"): "files in OFFHOOK_HOME",
+    ("secrets", "secret_manager"): "Secret Manager",
 }
 """By port and adapter. Any other is a stand-in."""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -127,6 +127,16 @@ class Settings(Model):
     """OFFHOOK_TASKS_ACCOUNT: the service account that Cloud Tasks' requests are made by."""
     tasks_url: str = ""
     """TASKS_URL: where Cloud Tasks reaches the function `tasks`; PUBLIC_URL by default."""
+    secrets: Literal["local", "secret_manager"] = "local"
+    """OFFHOOK_SECRETS: where organisations' secrets are kept. In production `secret_manager` by default."""
+    secrets_endpoint: str = ""
+    """OFFHOOK_SECRETS_ENDPOINT."""
+    egress_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
+    """OFFHOOK_EGRESS_PORTS: those that tools, MCP servers and webhooks may use beside 80 and 443, with commas between
+    them."""
+    egress_allow: tuple[str, ...] = ()
+    """OFFHOOK_EGRESS_ALLOW: `host:port` that they reach wherever it is, separated by commas: for servers of this
+    machine, in development only."""
     certificates_url: str = ""
     """OFFHOOK_CERTIFICATES_URL: those that the tokens of Cloud Tasks' requests are checked against, if not Google's:
     for a local server."""
@@ -136,7 +146,7 @@ class Settings(Model):
     speech_workers: int = Field(default=2, ge=1)
     """OFFHOOK_SPEECH_WORKERS: processes that pocketsphinx decodes in, some 30 MB each."""
 
-    @field_validator("speech_next", "brain_next", "voice_next", mode="before")
+    @field_validator("speech_next", "brain_next", "voice_next", "egress_ports", "egress_allow", mode="before")
     @classmethod
     def _separated(cls, names: object) -> object:
         return [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else names
@@ -162,6 +172,9 @@ class Settings(Model):
         for name, emulator in self._emulators.items():
             if emulator and not re.fullmatch(r"[^/\s]+:\d+", emulator):
                 yield f"{name} is {emulator!r}; make it the emulator's host:port"
+        for allowed in self.egress_allow:
+            if not re.fullmatch(r"([^/\s:@]+|\[[0-9A-Fa-f:.]+\]):\d+", allowed):
+                yield f"OFFHOOK_EGRESS_ALLOW holds {allowed!r}; make it host:port"
         keyless = not self.vertex and not self.gemini_api_key
         asks_gemini = [port for port in ("brain", "speech") if "gemini" in self.adapters(port)]
         if self.knowledge == "firestore" and keyless and (self.google_project or not self.production):
@@ -206,6 +219,7 @@ class Settings(Model):
             ("speech", "google"),
             ("knowledge", "firestore"),
             ("blobs", "cloud_storage"),
+            ("secrets", "secret_manager"),
         ):
             if google in self.adapters(port):
                 return f"{self._variable(port, google)}={google}"
@@ -238,6 +252,10 @@ class Settings(Model):
                 yield f"production speaks to no server without encryption: unset {name}, or make it an https:// address"
         if self.certificates_url:
             yield "production trusts nobody's tokens but Google's: unset OFFHOOK_CERTIFICATES_URL"
+        if self.egress_allow:
+            yield "production lets no tool reach addresses of its own network: unset OFFHOOK_EGRESS_ALLOW"
+        if self.secrets == "local":
+            yield "production can't share files of secrets between its services: set OFFHOOK_SECRETS to secret_manager"
         for port, instead in (
             ("documents", "firestore"),
             ("bus", "pubsub"),
@@ -267,6 +285,7 @@ class Settings(Model):
             "OFFHOOK_VOICE_ENDPOINT": self.voice_endpoint,
             "OFFHOOK_QUEUE_ENDPOINT": self.queue_endpoint,
             "OFFHOOK_STORAGE_ENDPOINT": self.storage_endpoint,
+            "OFFHOOK_SECRETS_ENDPOINT": self.secrets_endpoint,
         }
 
     @property

@@ -46,6 +46,7 @@ def app(get_ports: GetPorts) -> FastAPI:
     from functions.admin import (
         chat,
         knowledge,  # which is made of what stands here
+        tools,
     )
 
     api = FastAPI(title="Offhook", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
@@ -53,6 +54,7 @@ def app(get_ports: GetPorts) -> FastAPI:
     api.include_router(router)
     api.include_router(chat.router)
     api.include_router(knowledge.router)
+    api.include_router(tools.router)
     api.add_exception_handler(Problem, _problem)
     api.add_exception_handler(Unavailable, _unavailable)
     api.add_exception_handler(NoSuchAgent, _no_such_agent)

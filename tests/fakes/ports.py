@@ -12,8 +12,10 @@ from adapters.twilio_telephony import TwilioTelephony
 from domain.ports import Event, Ports, Task
 from schemas.settings import Settings
 from tests.fakes.caller import PaperDetector, ScriptedSpeech
+from tests.fakes.in_process_web import InProcessWeb
 from tests.fakes.knowledge import MemoryBlobs, MemoryKnowledge, PaperReader, no_pages
 from tests.fakes.memory_documents import MemoryDocuments
+from tests.fakes.memory_secrets import MemorySecrets
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 """A Saturday, nine in the morning in New York."""
@@ -81,6 +83,8 @@ def paper_ports(**changes: Any) -> Ports:
         "blobs": MemoryBlobs(),
         "reader": PaperReader(),
         "fetch": no_pages,
+        "secrets": MemorySecrets(),
+        "web": InProcessWeb(),
         "detector": PaperDetector,
         "adapters": {"documents": "memory", "voice": "paced"},
     }

@@ -192,7 +192,7 @@ def test_passages_are_found_among_all_documents_and_among_some() -> None:
 
 def test_what_the_callers_said_can_expire() -> None:
     expiring = {each["collectionGroup"] for each in DECLARED["fieldOverrides"] if each.get("ttl")}
-    assert expiring == {"calls", "conversations", "journal", "turns"}
+    assert expiring == {"calls", "conversations", "effects", "journal", "turns"}
     for each in DECLARED["fieldOverrides"]:
         # Times that only grow, indexed, hold a collection to 500 writes a second.
         assert each["indexes"] == []

@@ -89,6 +89,9 @@ def test_the_media_address_follows_the_public_one(tmp_path: Path) -> None:
         ({"OFFHOOK_QUEUE": "cloud_tasks"}, "OFFHOOK_TASKS_QUEUE"),
         ({"FIRESTORE_EMULATOR_HOST": "here"}, "FIRESTORE_EMULATOR_HOST"),
         ({"OFFHOOK_VOICE_ENDPOINT": "127.0.0.1:9"}, "OFFHOOK_VOICE_ENDPOINT"),
+        ({"OFFHOOK_SECRETS": "secret_manager"}, "OFFHOOK_SECRETS=secret_manager needs GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_EGRESS_ALLOW": "http://127.0.0.1:9"}, "OFFHOOK_EGRESS_ALLOW"),
+        ({"OFFHOOK_EGRESS_PORTS": "8443,x"}, "OFFHOOK_EGRESS_PORTS"),
         ({"OFFHOOK_ENVIRONMENT": "prodution"}, "OFFHOOK_ENVIRONMENT"),
         ({"PORT": "99999"}, "PORT"),
         ({"OFFHOOK_PACED": "{bad"}, "OFFHOOK_PACED"),
@@ -126,6 +129,12 @@ def test_production_uses_google_s_services_unless_told_otherwise(tmp_path: Path)
     assert settings(tmp_path, **PRODUCTION, OFFHOOK_VOICE="espeak").voice == "espeak"
 
 
+def test_ways_out_are_listed_with_commas(tmp_path: Path) -> None:
+    given = settings(tmp_path, OFFHOOK_EGRESS_ALLOW="127.0.0.1:9000, [::1]:9001", OFFHOOK_EGRESS_PORTS="8443, 9443")
+    assert given.egress_allow == ("127.0.0.1:9000", "[::1]:9001")
+    assert given.egress_ports == (8443, 9443)
+
+
 def test_a_project_alone_changes_nothing_in_development(tmp_path: Path) -> None:
     here = settings(tmp_path, GOOGLE_CLOUD_PROJECT="willow")
     assert (here.documents, here.speech, here.brain) == ("sqlite", "pocketsphinx", "offline")
@@ -159,6 +168,9 @@ def test_a_project_alone_changes_nothing_in_development(tmp_path: Path) -> None:
         ({"OFFHOOK_DOCUMENTS": "sqlite"}, "set OFFHOOK_DOCUMENTS to firestore"),
         ({"OFFHOOK_BUS": "sqlite"}, "set OFFHOOK_BUS to pubsub"),
         ({"OFFHOOK_QUEUE": "sqlite"}, "set OFFHOOK_QUEUE to cloud_tasks"),
+        ({"OFFHOOK_EGRESS_ALLOW": "127.0.0.1:9000"}, "unset OFFHOOK_EGRESS_ALLOW"),
+        ({"OFFHOOK_SECRETS": "local"}, "set OFFHOOK_SECRETS to secret_manager"),
+        ({"OFFHOOK_SECRETS_ENDPOINT": "http://127.0.0.1:9"}, "unset OFFHOOK_SECRETS_ENDPOINT"),
         ({"OFFHOOK_SPEECH": "paced"}, "set OFFHOOK_SPEECH to another than paced"),
         ({"OFFHOOK_TASKS_QUEUE": "later"}, "needs OFFHOOK_TASKS_QUEUE: set it"),
         ({"OFFHOOK_TASKS_QUEUE": "projects/willow/locations/europe-west1/queues/a_b"}, "needs OFFHOOK_TASKS_QUEUE"),
