@@ -36,6 +36,7 @@ from domain.ports import (
     NotSent,
     Ports,
     Queue,
+    Secrets,
     Speech,
     TooBig,
     Unavailable,

@@ -52,13 +52,12 @@ def _storable(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return dict(arguments)
 
 
-async def run_tool(tools: Tools, organisation: Organisation, act: RunTool, again: bool = False) -> Returned:
+async def run_tool(tools: Tools, organisation: Organisation, act: RunTool) -> Returned:
     """What the tool came to, within its time. An acting tool that went away before it said so may have acted: it is
     asked once more, since it then says what came of the first time, unless it says beforehand that it can't tell. If
-    that fails as well, the outcome is unknown. `again`: it was asked before, elsewhere. Cancelling abandons it; an
-    acting tool may still have acted."""
+    that fails as well, the outcome is unknown. Cancelling abandons it; an acting tool may still have acted."""
     call, acts = act.call, act.acts
-    begun = again
+    begun = act.again
     """Whether it may have acted."""
 
     async def ask() -> ToolResult:

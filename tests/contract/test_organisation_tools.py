@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -291,4 +292,4 @@ def test_a_tool_that_was_not_begun_did_not_act_unless_it_was_asked_before() -> N
 
     act = RunTool(call("x"), acts=True, timeout_ms=5000)
     assert not asyncio.run(run_tool(Away(), ORGANISATION, act)).unknown
-    assert asyncio.run(run_tool(Away(), ORGANISATION, act, again=True)).unknown
+    assert asyncio.run(run_tool(Away(), ORGANISATION, replace(act, again=True))).unknown
