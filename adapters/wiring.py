@@ -14,11 +14,13 @@ from pydantic import ValidationError
 from adapters import secret_manager
 from adapters.builtin_tools import BuiltinTools
 from adapters.clock import SystemClock
+from adapters.paper_messages import PaperMessages
 from adapters.twilio_line import TwilioStreams
 from adapters.twilio_telephony import TwilioTelephony
 from adapters.webrtc_vad import WebrtcDetector
 from domain.fallback import FallbackBrain, FallbackSpeech, FallbackVoice, Provider
-from domain.ports import Brain, Bus, Clock, Documents, Ports, Queue, Speech, Unavailable, Voice
+from domain.ports import Brain, Bus, Clock, Documents, Messages, Ports, Queue, Speech, Unavailable, Voice
+from schemas.message_template import Channel
 from schemas.settings import BrainName, Paced, Settings, SpeechName, VoiceName
 
 T = TypeVar("T")
@@ -63,6 +65,12 @@ VARIABLES = {
     "tasks_account": "OFFHOOK_TASKS_ACCOUNT",
     "tasks_url": "TASKS_URL",
     "certificates_url": "OFFHOOK_CERTIFICATES_URL",
+    "messages": "OFFHOOK_MESSAGES",
+    "sms_from": "OFFHOOK_SMS_FROM",
+    "twilio_endpoint": "OFFHOOK_TWILIO_ENDPOINT",
+    "mail": "OFFHOOK_MAIL",
+    "smtp_url": "OFFHOOK_SMTP_URL",
+    "mail_from": "OFFHOOK_MAIL_FROM",
     "most_calls": "OFFHOOK_MOST_CALLS",
     "speech_workers": "OFFHOOK_SPEECH_WORKERS",
 }
@@ -75,6 +83,8 @@ PRODUCTION = {
     "speech": "google",
     "voice": "google",
     "brain": "gemini",
+    "messages": "twilio",
+    "mail": "off",
 }
 """What production uses unless told otherwise."""
 
@@ -94,6 +104,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, reveal: Reveal = 
     if stage not in ("development", "production"):
         raise BadSettings(f"OFFHOOK_ENVIRONMENT is {stage!r}; it is development or production")
     production = stage == "production"
+    if "smtp_url" in given:
+        given.setdefault("mail", "smtp")
     if production:
         given = PRODUCTION | given
     if "gemini_api_key" in given:
@@ -188,6 +200,11 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             Provider(name, await _enter(stack, _voice(settings, name)))
             for name in dict.fromkeys((settings.voice, *settings.voice_next))
         ]
+        messages: dict[Channel, Messages] = {}
+        if settings.messages != "off":
+            messages["sms"] = await _enter(stack, _sms(settings, documents, clock))
+        if settings.mail != "off":
+            messages["email"] = await _enter(stack, _mail(settings, documents, clock))
         bus = await _enter(stack, _bus(settings, clock))
         queue = await _enter(stack, _queue(settings, clock))
         yield Ports(
@@ -202,6 +219,7 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             brain=FallbackBrain(brain),
             voice=FallbackVoice(voice),
             tools=BuiltinTools(documents, clock),
+            messages=messages,
             detector=WebrtcDetector,
             adapters={port: ", ".join(settings.adapters(port)) for port in ADAPTERS},
         )
@@ -337,6 +355,22 @@ def _voice(settings: Settings, name: VoiceName) -> Voice:
             from adapters.espeak_voice import EspeakVoice
 
             return EspeakVoice()
+
+
+def _sms(settings: Settings, documents: Documents, clock: Clock) -> Messages:
+    if settings.messages == "paper":
+        return PaperMessages(documents, clock)
+    from adapters.twilio_messages import TwilioMessages
+
+    return TwilioMessages(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_endpoint)
+
+
+def _mail(settings: Settings, documents: Documents, clock: Clock) -> Messages:
+    if settings.mail == "paper":
+        return PaperMessages(documents, clock)
+    from adapters.smtp_mail import SmtpMail
+
+    return SmtpMail(settings.smtp_url, settings.mail_from, clock)
 
 
 def _gemini(settings: Settings) -> dict[str, Any]:

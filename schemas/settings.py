@@ -11,10 +11,14 @@ from schemas.model import Model
 SpeechName = Literal["pocketsphinx", "google", "gemini", "paced"]
 BrainName = Literal["offline", "gemini", "paced"]
 VoiceName = Literal["espeak", "google", "paced"]
+MessagesName = Literal["paper", "twilio", "off"]
+MailName = Literal["paper", "smtp", "off"]
 
 DEVELOPMENT_ACCOUNT_SID = "AC00000000000000000000000000000000"
 DEVELOPMENT_AUTH_TOKEN = "offhook-development-token"
 """What the simulated carrier signs with. Production refuses to start on it."""
+DEVELOPMENT_SMS_FROM = "+15005550006"
+"""Where messages come from that reach nobody."""
 
 
 class Paced(Model):
@@ -116,6 +120,20 @@ class Settings(Model):
     certificates_url: str = ""
     """OFFHOOK_CERTIFICATES_URL: those that the tokens of Cloud Tasks' requests are checked against, if not Google's:
     for a local server."""
+    messages: MessagesName = "paper"
+    """OFFHOOK_MESSAGES: who sends text messages. In production `twilio` by default."""
+    sms_from: str = ""
+    """OFFHOOK_SMS_FROM: the number that organisations without one of their own share, E.164, or a messaging service's
+    SID (MG…)."""
+    twilio_endpoint: str = ""
+    """OFFHOOK_TWILIO_ENDPOINT: where Twilio's REST API is, if not at Twilio."""
+    mail: MailName = "paper"
+    """OFFHOOK_MAIL: who sends e-mail; `smtp` by default when OFFHOOK_SMTP_URL is set, and otherwise, in production,
+    `off`."""
+    smtp_url: str = Field(default="", repr=False)
+    """OFFHOOK_SMTP_URL: smtp://user:password@host:port (STARTTLS), or smtps://…; see `adapters.smtp_mail`."""
+    mail_from: str = ""
+    """OFFHOOK_MAIL_FROM: the address that e-mails come from, with a name or without."""
     most_calls: int = Field(default=1000, ge=0)
     """OFFHOOK_MOST_CALLS: no media service takes more calls at once, however light they are; one that runs late takes
     fewer."""
@@ -155,6 +173,7 @@ class Settings(Model):
             yield f"{which}=gemini needs GEMINI_API_KEY, or GOOGLE_CLOUD_PROJECT to use Vertex AI"
         if not self.google_project and (who := self._who_needs_the_project()):
             yield f"{who} needs GOOGLE_CLOUD_PROJECT: set it to the project's id"
+        yield from self._problems_of_messages()
         if self.queue == "cloud_tasks":
             if not re.fullmatch(r"projects/[^/]+/locations/[^/]+/queues/[^/]+", self.tasks_queue):
                 yield (
@@ -166,6 +185,14 @@ class Settings(Model):
                     "OFFHOOK_QUEUE=cloud_tasks needs OFFHOOK_TASKS_ACCOUNT: set it to the e-mail address of the "
                     "service account that its requests are made by"
                 )
+
+    def _problems_of_messages(self) -> Iterator[str]:
+        if self.sms_from and not re.fullmatch(r"\+[1-9][0-9]{6,14}|MG[0-9a-f]{32}", self.sms_from):
+            yield f"OFFHOOK_SMS_FROM is {self.sms_from!r}; make it a number such as +15005550006, or MG… of a service"
+        if self.mail == "smtp" and not re.fullmatch(r"smtps?://[^/\s@]*@?[^/\s@]+/?(\?starttls=off)?", self.smtp_url):
+            yield "OFFHOOK_MAIL=smtp needs OFFHOOK_SMTP_URL: set it to smtp://user:password@host:port, or smtps://…"
+        if self.mail == "smtp" and not re.fullmatch(r"[^<>\s]+@[^<>\s]+|[^<>\r\n]*<[^<>\s]+@[^<>\s]+>", self.mail_from):
+            yield "OFFHOOK_MAIL=smtp needs OFFHOOK_MAIL_FROM: set it to an address: Willow <desk@willow.example>"
 
     def _who_needs_the_project(self) -> str:
         """Empty for nobody."""
@@ -205,6 +232,12 @@ class Settings(Model):
                 variable = self._variable(port, "paced")
                 yield f"production answers no callers with a stand-in: set {variable} to another than paced"
 
+        for port, instead in (("messages", "twilio or off"), ("mail", "smtp or off")):
+            if getattr(self, port) == "paper":
+                yield f"production keeps no messages back: set OFFHOOK_{port.upper()} to {instead}"
+        if self.smtp_url.startswith("smtp://") and "starttls=off" in self.smtp_url:
+            yield "production sends no mail without encryption: take ?starttls=off from OFFHOOK_SMTP_URL"
+
     def _variable(self, port: str, adapter: str) -> str:
         """The one that chooses this adapter."""
         return f"OFFHOOK_{port.upper()}{'' if getattr(self, port) == adapter else '_NEXT'}"
@@ -216,6 +249,7 @@ class Settings(Model):
             "OFFHOOK_SPEECH_ENDPOINT": self.speech_endpoint,
             "OFFHOOK_VOICE_ENDPOINT": self.voice_endpoint,
             "OFFHOOK_QUEUE_ENDPOINT": self.queue_endpoint,
+            "OFFHOOK_TWILIO_ENDPOINT": self.twilio_endpoint,
         }
 
     @property
@@ -224,6 +258,11 @@ class Settings(Model):
             "FIRESTORE_EMULATOR_HOST": self.firestore_emulator,
             "PUBSUB_EMULATOR_HOST": self.pubsub_emulator,
         }
+
+    @property
+    def shared_sms_sender(self) -> str:
+        """The number of organisations that have none of their own; empty for none."""
+        return self.sms_from or (DEVELOPMENT_SMS_FROM if self.messages == "paper" else "")
 
     @property
     def public_urls(self) -> tuple[str, ...]:

@@ -38,9 +38,12 @@ class Problem(Exception):
 
 def app(get_ports: GetPorts) -> FastAPI:
     """The API as one ASGI app."""
+    from functions.admin.messages import router as messages  # which is made of what is here
+
     api = FastAPI(title="Offhook", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     api.state.get_ports = get_ports
     api.include_router(router)
+    api.include_router(messages)
     api.add_exception_handler(Problem, _problem)
     api.add_exception_handler(Unavailable, _unavailable)
     api.add_exception_handler(RequestValidationError, _invalid)
