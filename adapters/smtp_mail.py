@@ -69,17 +69,16 @@ class SmtpMail:
     async def send(self, message: Outgoing) -> str:
         """The message's Message-ID, the same at every attempt."""
         id = f"<{message.id}@{self._address.rpartition('@')[2]}>"
-        content = self._content(message, id)
         server = self._server()
         given = False
         try:
+            content = self._content(message, id)
             async with asyncio.timeout(self._within_s):
                 await self._connect(server)
                 await server.mail(self._address)
                 await server.rcpt(message.to)
                 given = True
                 await server.data(content)
-            given = False
             with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
                 async with asyncio.timeout(CHECK_S):
                     await server.quit()

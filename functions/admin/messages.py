@@ -16,7 +16,7 @@ from functions.opt_outs import opt_out, path_of
 from schemas import organisation as stored
 from schemas.appointment_messages import AppointmentMessages
 from schemas.ids import new_id
-from schemas.message_template import Channel, MessageTemplate
+from schemas.message_template import Channel, Line, MessageTemplate
 from schemas.model import Model
 from schemas.opt_out import OptOut
 from schemas.outbound_message import MessageState, OutboundMessage
@@ -40,10 +40,10 @@ class Wanted(Model):
     """What the template names; all of it. Dates (2026-11-27), times (14:30) and numbers (E.164) are put in writing."""
     channel: Channel = "sms"
     """Without a template; so are the next four."""
-    subject: Annotated[str, Field(max_length=200)] = ""
+    subject: Line = ""
     text: Annotated[str, Field(max_length=20_000)] = ""
-    sender: Annotated[str, Field(max_length=78)] = ""
-    reply_to: Annotated[str, Field(max_length=254)] = ""
+    sender: Line = ""
+    reply_to: Line = ""
     conversation: str = ""
     """The one that it belongs to: its number is where the message comes from, unless a sender is named."""
     at: AwareDatetime | None = None
@@ -166,28 +166,45 @@ async def schedule(
         raise Problem(422, "invalid", f"There is no conversation {wanted.conversation!r}.", "conversation")
     id = message_id(organisation, "api", idempotency_key or new_id("once"))
     owner = stored.Organisation.model_validate(await ports.documents.get(f"organisations/{organisation}"))
-    by = await _by(ports, organisation, wanted)
-    kinds = {name: _kind(value) for name, value in wanted.variables.items()}
     now = ports.clock.now()
     try:
-        filled = fill(by, id, wanted.to, wanted.variables, kinds, owner, now, conversation=wanted.conversation)
-        return await outbox(ports).schedule(organisation, filled, wanted.at or now)
+        if wanted.template:
+            by = await _filled_by(ports, organisation, wanted)
+            kinds = {name: _kind(value) for name, value in wanted.variables.items()}
+            made = fill(by, id, wanted.to, wanted.variables, kinds, owner, now, conversation=wanted.conversation)
+        else:
+            made = _as_given(wanted, id, owner, now)
+        return await outbox(ports).schedule(organisation, made, wanted.at or now)
     except Unsendable as problem:
         raise Problem(422, "unsendable", f"{problem}.", problem.param) from None
 
 
-async def _by(ports: Ports, organisation: str, wanted: Wanted) -> MessageTemplate:
-    """The template, or one made of what was given."""
-    if not wanted.template:
-        if wanted.variables:
-            raise Problem(422, "invalid", "Variables are for a template.", "variables")
-        if wanted.channel == "email" and not wanted.subject.strip():
-            raise Problem(422, "invalid", "An e-mail needs a subject.", "subject")
-        if not wanted.text.strip():
-            raise Problem(422, "invalid", "Name a template, or give a text.", "text")
-        given = {"channel": wanted.channel, "subject": wanted.subject, "text": wanted.text}
-        from_whom = {"sender": wanted.sender, "reply_to": wanted.reply_to}
-        return MessageTemplate.model_construct(name="", language="en-US", **given, **from_whom)
+def _as_given(wanted: Wanted, id: str, owner: stored.Organisation, now: datetime) -> OutboundMessage:
+    """Without a template. Raises Unsendable."""
+    if wanted.variables:
+        raise Problem(422, "invalid", "Variables are for a template.", "variables")
+    if not wanted.text.strip():
+        raise Problem(422, "invalid", "Name a template, or give a text.", "text")
+    if (wanted.channel == "email") != bool(wanted.subject.strip()):
+        raise Problem(422, "invalid", "An e-mail needs a subject, and nothing else has one.", "subject")
+    if wanted.reply_to:
+        _address("email", wanted.reply_to, owner.country, "reply_to")
+    return OutboundMessage(
+        id=id,
+        channel=wanted.channel,
+        to=address_of(wanted.channel, wanted.to, owner.country),
+        sender=wanted.sender,
+        reply_to=wanted.reply_to,
+        subject=wanted.subject,
+        text=wanted.text,
+        conversation=wanted.conversation,
+        due_at=now,
+        created_at=now,
+    )
+
+
+async def _filled_by(ports: Ports, organisation: str, wanted: Wanted) -> MessageTemplate:
+    """The template that is named, with the sender that is."""
     by = await _template(ports, organisation, wanted.template, "template", 422)
     if wanted.text or wanted.subject:
         raise Problem(422, "invalid", "Give a template or a text, not both.", "text")
