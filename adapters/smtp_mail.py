@@ -18,6 +18,7 @@ WITHIN_S = 60.0
 ANSWER_S = 20.0
 """How long the server may take over each of its answers."""
 CHECK_S = 5.0
+_SIGN_IN_FIRST = (530, 535, 538)
 _POLICY = SMTP_POLICY.clone(cte_type="7bit")
 
 
@@ -69,38 +70,43 @@ class SmtpMail:
     async def send(self, message: Outgoing) -> str:
         """The message's Message-ID, the same at every attempt."""
         id = f"<{message.id}@{self._address.rpartition('@')[2]}>"
+        try:
+            content = self._content(message, id)
+        except ValueError:
+            raise Refused("an e-mail can't be made of it: an address or a header is none") from None
         server = self._server()
         given = False
         try:
-            content = self._content(message, id)
             async with asyncio.timeout(self._within_s):
                 await self._connect(server)
                 await server.mail(self._address)
                 await server.rcpt(message.to)
                 given = True
                 await server.data(content)
-            with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
-                async with asyncio.timeout(CHECK_S):
-                    await server.quit()
-            return id
-        except aiosmtplib.SMTPAuthenticationError as problem:
-            raise Unavailable(self._explain(problem)) from None  # the credentials', not the message's fault
-        except aiosmtplib.SMTPConnectResponseError as problem:
-            raise Unavailable(self._explain(problem)) from None
         except aiosmtplib.SMTPResponseException as problem:
-            if 500 <= problem.code < 600 and not isinstance(problem, aiosmtplib.SMTPHeloError):
-                raise Refused(self._explain(problem)) from None
-            if given and not 400 <= problem.code < 500:
-                raise Uncertain(self._explain(problem)) from None  # what it said is no answer
-            raise Unavailable(self._explain(problem)) from None
+            raise self._outcome(problem, given) from None
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as problem:
             if given:
                 raise Uncertain(f"the answer of mail server {self._host} was lost") from None
             raise Unavailable(self._explain(problem)) from None
         except ValueError:
             raise Refused(f"{message.to!r} is not an address that mail server {self._host} takes") from None
+        else:
+            with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+                async with asyncio.timeout(CHECK_S):
+                    await server.quit()
+            return id
         finally:
             server.close()
+
+    def _outcome(self, problem: aiosmtplib.SMTPResponseException, given: bool) -> Exception:
+        """What the server's refusal says of the message: what comes before it is the deployment's affair."""
+        theirs = aiosmtplib.SMTPSenderRefused | aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError
+        if not isinstance(problem, theirs) or problem.code in _SIGN_IN_FIRST or 400 <= problem.code < 500:
+            return Unavailable(self._explain(problem))
+        if problem.code < 500 and given:
+            return Uncertain(self._explain(problem))  # neither yes nor no
+        return Refused(self._explain(problem))
 
     def _server(self) -> aiosmtplib.SMTP:
         return aiosmtplib.SMTP(
@@ -147,6 +153,6 @@ class SmtpMail:
             return f"{who} has no certificate that can be trusted"
         if isinstance(problem, TimeoutError):
             return f"{who} took too long"
-        if isinstance(problem, aiosmtplib.SMTPNotSupported):
+        if type(problem) is aiosmtplib.SMTPException:
             return f"{who} offers no encryption (STARTTLS), or no way to sign in"
         return f"{who} could not be reached"

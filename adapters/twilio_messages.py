@@ -5,9 +5,10 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any, Self
 
-from aiohttp import ClientError, ClientSession, TCPConnector, TraceConfig
+from aiohttp import ClientError, ClientSession, TCPConnector, TraceConfig, encode_basic_auth
 from twilio.base.exceptions import TwilioException, TwilioRestException
-from twilio.http.async_http_client import AsyncTwilioHttpClient
+from twilio.http import AsyncHttpClient
+from twilio.http.response import Response
 from twilio.rest import Client
 
 from domain.ports import Outgoing, Refused, Unavailable, Uncertain
@@ -38,15 +39,10 @@ class TwilioMessages:
         self._within_s = within_s
 
     async def __aenter__(self) -> Self:
-        http = AsyncTwilioHttpClient(pool_connections=False)
-        trace = TraceConfig()
-        trace.on_request_headers_sent.append(_note_posted)
-        # A connection for each: on one that is reused, a server that had just closed it would look like a lost answer.
-        http.session = ClientSession(connector=TCPConnector(force_close=True), trace_configs=[trace])
-        self._http = http
+        self._http = _Http()
         # Of the environment, which is wiring's, nothing.
         self._client = Client(
-            self._account_sid, self._auth_token, http_client=http, environment={"TWILIO_ACCOUNT_SID": ""}
+            self._account_sid, self._auth_token, http_client=self._http, environment={"TWILIO_ACCOUNT_SID": ""}
         )
         if self._endpoint:
             self._client.api.base_url = self._endpoint
@@ -70,7 +66,6 @@ class TwilioMessages:
         posted: list[bool] = []
         token = _posted.set(posted)
         try:
-            # Its own timeout is ignored.
             async with asyncio.timeout(self._within_s):
                 created = await self._client.messages.create_async(
                     to=message.to, body=message.text, **{sender: message.sender}, **told
@@ -89,9 +84,42 @@ class TwilioMessages:
         return created.sid
 
 
-async def _note_posted(session: ClientSession, context: SimpleNamespace, params: Any) -> None:
-    """The trace's callback runs in the task that makes the request."""
-    _posted.get([]).append(True)
+class _Http(AsyncHttpClient):  # type: ignore[misc]
+    """What the SDK speaks through. Its own client ignores its timeout and warns of itself."""
+
+    def __init__(self) -> None:
+        super().__init__(None, True, None)
+        trace = TraceConfig()
+        trace.on_request_headers_sent.append(self._note_posted)
+        # A connection for each: on one that is reused, a server that had just closed it would look like a lost answer.
+        self._session = ClientSession(connector=TCPConnector(force_close=True), trace_configs=[trace])
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        params: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,
+    ) -> Response:
+        """Raises ClientError. The caller keeps the time."""
+        headers = {**(headers or {}), **({"Authorization": encode_basic_auth(*auth)} if auth else {})}
+        asked = self._session.request(
+            method.upper(), url, params=params, data=data, headers=headers, allow_redirects=allow_redirects
+        )
+        async with asked as answer:
+            return Response(answer.status, await answer.text(), answer.headers)
+
+    @staticmethod
+    async def _note_posted(session: ClientSession, context: SimpleNamespace, params: Any) -> None:
+        """Runs in the task that makes the request."""
+        _posted.get([]).append(True)
 
 
 def _outcome(problem: TwilioRestException) -> Exception:

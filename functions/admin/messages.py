@@ -1,6 +1,7 @@
 """The admin API of messages: templates, what was sent and what will be, who wants none, what appointments bring."""
 
 import re
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
