@@ -105,7 +105,7 @@ class _Http(AsyncHttpClient):  # type: ignore[misc]
         data: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
         auth: tuple[str, str] | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 (the SDK gives it)
         allow_redirects: bool = False,
     ) -> Response:
         """Raises ClientError. The caller keeps the time."""
