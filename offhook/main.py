@@ -23,12 +23,14 @@ from media_service.socket import MediaSocket
 from offhook.bench.command import app as bench
 from offhook.call import call
 from offhook.doctor import examine
+from offhook.messages import messages
 from offhook.platform import platform
 from offhook.seed import AGENTS, ORGANISATION, seed
 from schemas.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="AI phone agents, self-hosted.")
 app.command()(call)
+app.command()(messages)
 app.add_typer(bench, name="bench")
 console = Console()
 

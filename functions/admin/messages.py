@@ -20,7 +20,7 @@ from schemas.ids import new_id
 from schemas.message_template import Channel, Line, MessageTemplate
 from schemas.model import Model
 from schemas.opt_out import OptOut
-from schemas.outbound_message import MessageState, OutboundMessage
+from schemas.outbound_message import OutboundMessage
 from schemas.variable import Kind, Name, Value
 
 router = APIRouter(prefix="/api/v1")
@@ -133,7 +133,7 @@ async def _template(ports: Ports, organisation: str, name: str, param: str, stat
 async def messages(
     ports: Doors,
     organisation: Organisation,
-    state: MessageState | None = None,
+    state: str | None = None,
     conversation: str | None = None,
     limit: Limit = 20,
     cursor: Cursor = None,
@@ -231,7 +231,7 @@ def _kind(value: Value) -> Kind:
 
 @router.get("/opt-outs")
 async def opt_outs(
-    ports: Doors, organisation: Organisation, channel: Channel | None = None, limit: Limit = 20, cursor: Cursor = None
+    ports: Doors, organisation: Organisation, channel: str | None = None, limit: Limit = 20, cursor: Cursor = None
 ) -> Listing[OptOut]:
     """Who wants no messages."""
     where = [Where("channel", "==", channel)] if channel else []

@@ -91,6 +91,12 @@ def test_the_media_address_follows_the_public_one(tmp_path: Path) -> None:
         ({"OFFHOOK_VOICE_ENDPOINT": "127.0.0.1:9"}, "OFFHOOK_VOICE_ENDPOINT"),
         ({"OFFHOOK_ENVIRONMENT": "prodution"}, "OFFHOOK_ENVIRONMENT"),
         ({"PORT": "99999"}, "PORT"),
+        ({"OFFHOOK_MESSAGES": "pigeon"}, "OFFHOOK_MESSAGES"),
+        ({"OFFHOOK_SMS_FROM": "Willow"}, "OFFHOOK_SMS_FROM"),
+        ({"OFFHOOK_MAIL": "smtp", "OFFHOOK_MAIL_FROM": "a@b.example"}, "needs OFFHOOK_SMTP_URL"),
+        ({"OFFHOOK_SMTP_URL": "mail.example.com:587", "OFFHOOK_MAIL_FROM": "a@b.example"}, "needs OFFHOOK_SMTP_URL"),
+        ({"OFFHOOK_SMTP_URL": "smtp://mail.example.com"}, "needs OFFHOOK_MAIL_FROM"),
+        ({"OFFHOOK_TWILIO_ENDPOINT": "twilio"}, "OFFHOOK_TWILIO_ENDPOINT"),
         ({"OFFHOOK_PACED": "{bad"}, "OFFHOOK_PACED"),
         ({"PUBLIC_URL": "phone.example.com"}, "PUBLIC_URL"),
         ({"OFFHOOK_ENVIRONMENT": "production"}, "OFFHOOK_TICKET_SECRET"),
@@ -126,6 +132,36 @@ def test_production_uses_google_s_services_unless_told_otherwise(tmp_path: Path)
     assert settings(tmp_path, **PRODUCTION, OFFHOOK_VOICE="espeak").voice == "espeak"
 
 
+MAIL = {
+    "OFFHOOK_SMTP_URL": "smtp://desk:p%40ss@mail.example.com:587",
+    "OFFHOOK_MAIL_FROM": "Willow <desk@willow.example>",
+}
+
+
+def test_messages_stay_on_paper_until_somebody_can_send_them(tmp_path: Path) -> None:
+    here = settings(tmp_path)
+    assert (here.messages, here.mail, here.shared_sms_sender) == ("paper", "paper", "+15005550006")
+    assert settings(tmp_path, TWILIO_ACCOUNT_SID="AC1", TWILIO_AUTH_TOKEN="real").messages == "paper"
+    assert settings(tmp_path, **MAIL).mail == "smtp"
+    assert settings(tmp_path, **MAIL, OFFHOOK_MAIL="paper").mail == "paper"
+    there = settings(tmp_path, **PRODUCTION)
+    assert (there.messages, there.mail, there.shared_sms_sender) == ("twilio", "off", "")
+    assert settings(tmp_path, **PRODUCTION, **MAIL).mail == "smtp"
+    assert "p%40ss" not in repr(settings(tmp_path, **MAIL))
+
+
+def test_each_channel_that_is_on_is_opened(tmp_path: Path) -> None:
+    async def opened(**environment: str) -> dict[str, str]:
+        silent = {"OFFHOOK_SPEECH": "paced", "OFFHOOK_VOICE": "paced"}
+        async with open_ports(settings(tmp_path, **silent, **environment)) as ports:
+            return {channel: type(adapter).__name__ for channel, adapter in ports.messages.items()}
+
+    assert asyncio.run(opened()) == {"sms": "PaperMessages", "email": "PaperMessages"}
+    real = asyncio.run(opened(**MAIL, OFFHOOK_MESSAGES="twilio"))
+    assert real == {"sms": "TwilioMessages", "email": "SmtpMail"}
+    assert asyncio.run(opened(OFFHOOK_MESSAGES="off", OFFHOOK_MAIL="off")) == {}
+
+
 def test_a_project_alone_changes_nothing_in_development(tmp_path: Path) -> None:
     here = settings(tmp_path, GOOGLE_CLOUD_PROJECT="willow")
     assert (here.documents, here.speech, here.brain) == ("sqlite", "pocketsphinx", "offline")
@@ -151,6 +187,13 @@ def test_a_project_alone_changes_nothing_in_development(tmp_path: Path) -> None:
         ({"OFFHOOK_DOCUMENTS": "sqlite"}, "set OFFHOOK_DOCUMENTS to firestore"),
         ({"OFFHOOK_BUS": "sqlite"}, "set OFFHOOK_BUS to pubsub"),
         ({"OFFHOOK_QUEUE": "sqlite"}, "set OFFHOOK_QUEUE to cloud_tasks"),
+        ({"OFFHOOK_MESSAGES": "paper"}, "set OFFHOOK_MESSAGES to twilio or off"),
+        ({"OFFHOOK_MAIL": "paper"}, "set OFFHOOK_MAIL to smtp or off"),
+        ({"OFFHOOK_TWILIO_ENDPOINT": "http://127.0.0.1:9"}, "unset OFFHOOK_TWILIO_ENDPOINT"),
+        (
+            {"OFFHOOK_SMTP_URL": "smtp://mail.example.com/?starttls=off", "OFFHOOK_MAIL_FROM": "a@b.example"},
+            "take .starttls=off from OFFHOOK_SMTP_URL",
+        ),
         ({"OFFHOOK_SPEECH": "paced"}, "set OFFHOOK_SPEECH to another than paced"),
         ({"OFFHOOK_TASKS_QUEUE": "later"}, "needs OFFHOOK_TASKS_QUEUE: set it"),
         ({"OFFHOOK_TASKS_ACCOUNT": "tasks"}, "needs OFFHOOK_TASKS_ACCOUNT: set it"),
