@@ -261,6 +261,16 @@ def test_what_couldn_t_be_sent_is_tried_again_later() -> None:
     assert (town.message().state, town.message().attempts, town.message().why) == ("sent", 3, "")
 
 
+def test_not_sooner_either_if_the_task_of_before_comes_again() -> None:
+    async def story(town: Town) -> None:
+        await town.text()
+        await asyncio.sleep(10)
+        await send_message(town.ports, Task("x", "send_message", {"organisation": "org_1", "message": "msg_1"}))
+
+    town = live(story, Unavailable("down"))
+    assert [(at - NOW).total_seconds() for at in town.sms.tried] == [0, 30]
+
+
 def test_but_not_for_ever() -> None:
     async def story(town: Town) -> None:
         await town.text()

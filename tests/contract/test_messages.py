@@ -264,6 +264,17 @@ def test_a_messaging_service_sends_and_twilio_is_told_where_to_tell_the_rest(tmp
     asyncio.run(run())
 
 
+def test_each_request_to_twilio_has_a_connection_of_its_own(tmp_path: Path) -> None:
+    """One that was kept may just have been closed, which would look like a lost answer."""
+
+    async def story(post: Post) -> None:
+        for _ in range(3):
+            await post.messages.send(post.example)
+        assert len(post.server.connections) == 3
+
+    holding(twilio, tmp_path)(story)
+
+
 # --- SMTP's own ------------------------------------------------------------------------------------------------------
 
 

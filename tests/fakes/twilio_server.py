@@ -47,6 +47,8 @@ class TwilioServer:
     odd: list[str] = field(default_factory=list)
     """What Twilio wouldn't have understood."""
     requests: int = 0
+    connections: set[Any] = field(default_factory=set)
+    """The client's ends of them."""
 
     async def __aenter__(self) -> Self:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -85,6 +87,7 @@ class TwilioServer:
 
     async def _create(self, request: Request) -> Response:
         self.requests += 1
+        self.connections.add(request.client)
         if refused := self._refused(request):
             return refused
         form = {name: str(value) for name, value in (await request.form()).items()}
