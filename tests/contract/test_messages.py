@@ -165,9 +165,10 @@ def test_a_provider_that_answers_is_well(open: Open, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("open", "to"), [(twilio, INVALID), (smtp, "nobody@example.com"), (smtp, "änn@example.com")], ids=str
+    ("provider", "to"),
+    [("twilio", INVALID), ("smtp with tls", "nobody@example.com"), ("smtp with tls", "änn@example.com")],
 )
-def test_a_recipient_that_nobody_is_is_refused(open: Open, to: str, tmp_path: Path) -> None:
+def test_a_recipient_that_nobody_is_is_refused(provider: str, to: str, tmp_path: Path) -> None:
     async def story(post: Post) -> None:
         with pytest.raises(Refused) as refusal:
             await post.messages.send(replace(post.example, to=to))
@@ -175,7 +176,7 @@ def test_a_recipient_that_nobody_is_is_refused(open: Open, to: str, tmp_path: Pa
         assert post.arrived() == []
         await post.messages.send(post.example)  # and nothing hangs on
 
-    holding(open, tmp_path)(story)
+    holding(REAL[provider], tmp_path)(story)
 
 
 TWILIO_ANSWERS: list[tuple[Any, type[Exception], str]] = [
