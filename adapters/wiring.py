@@ -20,11 +20,14 @@ from adapters.http_tools import HttpTools
 from adapters.joined_tools import JoinedTools
 from adapters.knowledge_tools import KnowledgeTools
 from adapters.mcp_tools import McpTools
+from adapters.message_tools import MessageTools
 from adapters.organisation_tools import OrganisationTools
+from adapters.paper_messages import PaperMessages
 from adapters.twilio_line import TwilioStreams
 from adapters.twilio_telephony import TwilioTelephony
 from adapters.webrtc_vad import WebrtcDetector
 from domain.fallback import FallbackBrain, FallbackSpeech, FallbackVoice, Provider
+from domain.outbox import Outbox
 from domain.ports import (
     Blobs,
     Brain,
@@ -33,6 +36,7 @@ from domain.ports import (
     Documents,
     Fetch,
     Knowledge,
+    Messages,
     NotSent,
     Ports,
     Queue,
@@ -44,6 +48,7 @@ from domain.ports import (
     Voice,
     Web,
 )
+from schemas.message_template import Channel
 from schemas.settings import BrainName, Paced, Settings, SpeechName, VoiceName
 
 T = TypeVar("T")
@@ -96,6 +101,12 @@ VARIABLES = {
     "egress_ports": "OFFHOOK_EGRESS_PORTS",
     "egress_allow": "OFFHOOK_EGRESS_ALLOW",
     "certificates_url": "OFFHOOK_CERTIFICATES_URL",
+    "messages": "OFFHOOK_MESSAGES",
+    "sms_from": "OFFHOOK_SMS_FROM",
+    "twilio_endpoint": "OFFHOOK_TWILIO_ENDPOINT",
+    "mail": "OFFHOOK_MAIL",
+    "smtp_url": "OFFHOOK_SMTP_URL",
+    "mail_from": "OFFHOOK_MAIL_FROM",
     "most_calls": "OFFHOOK_MOST_CALLS",
     "speech_workers": "OFFHOOK_SPEECH_WORKERS",
 }
@@ -111,6 +122,8 @@ PRODUCTION = {
     "speech": "google",
     "voice": "google",
     "brain": "gemini",
+    "messages": "twilio",
+    "mail": "off",
 }
 """What production uses unless told otherwise."""
 
@@ -134,6 +147,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, reveal: Reveal = 
     if stage not in ("development", "production"):
         raise BadSettings(f"OFFHOOK_ENVIRONMENT is {stage!r}; it is development or production")
     production = stage == "production"
+    if "smtp_url" in given:
+        given.setdefault("mail", "smtp")
     if production:
         given = PRODUCTION | given
     if "gemini_api_key" in given:
@@ -183,6 +198,9 @@ def _kept(path: Path) -> str:
 ADAPTERS = ("documents", "bus", "queue", "secrets", "speech", "voice", "brain", "knowledge", "blobs")
 """The ports whose adapter is a setting."""
 
+_CHANNELS: Mapping[Channel, str] = {"sms": "messages", "email": "mail"}
+"""By channel: the setting that says who sends."""
+
 PACKAGES = {
     ("documents", "firestore"): ("google.cloud.firestore_v1", "google"),
     ("bus", "pubsub"): ("google.pubsub_v1", "google"),
@@ -217,7 +235,7 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         _refuse_missing_extras(settings, ADAPTERS)
-        # What delivers events and tasks is opened last and so left first: who takes them needs all the others.
+        bus, queue = _bus(settings, clock), _queue(settings, clock)
         documents = await _enter(stack, _documents(settings, clock))
         speech = [
             Provider(name, await _enter(stack, _speech(settings, name)))
@@ -235,18 +253,30 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
         blobs = await _enter(stack, _blobs(settings))
         keeper = await _enter(stack, _secrets(settings))
         egress = await _enter(stack, Egress(settings.egress_allow, settings.egress_ports))
+        channels = frozenset(channel for channel, name in _CHANNELS.items() if getattr(settings, name) != "off")
+        outbox = Outbox(documents, queue, clock, settings.shared_sms_sender, channels)
         tools = await _enter(
             stack,
             OrganisationTools(
-                JoinedTools(BuiltinTools(documents, clock), KnowledgeTools(knowledge, documents)),
+                JoinedTools(
+                    BuiltinTools(documents, clock),
+                    KnowledgeTools(knowledge, documents),
+                    MessageTools(outbox, clock),
+                ),
                 HttpTools(egress, keeper),
                 McpTools(egress, keeper, documents, clock),
                 documents,
                 clock,
             ),
         )
-        bus = await _enter(stack, _bus(settings, clock))
-        queue = await _enter(stack, _queue(settings, clock))
+        messages: dict[Channel, Messages] = {}
+        if "sms" in channels:
+            messages["sms"] = await _enter(stack, _sms(settings, documents, clock))
+        if "email" in channels:
+            messages["email"] = await _enter(stack, _mail(settings, documents, clock))
+        # What delivers events and tasks is opened last and so left first: who takes them needs all the others.
+        await _enter(stack, bus)
+        await _enter(stack, queue)
         yield Ports(
             settings=settings,
             clock=clock,
@@ -265,6 +295,7 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             tools=tools,
             secrets=keeper,
             web=egress,
+            messages=messages,
             detector=WebrtcDetector,
             adapters={port: ", ".join(settings.adapters(port)) for port in ADAPTERS},
         )
@@ -461,6 +492,22 @@ def _voice(settings: Settings, name: VoiceName) -> Voice:
             from adapters.espeak_voice import EspeakVoice
 
             return EspeakVoice()
+
+
+def _sms(settings: Settings, documents: Documents, clock: Clock) -> Messages:
+    if settings.messages == "paper":
+        return PaperMessages(documents, clock)
+    from adapters.twilio_messages import TwilioMessages
+
+    return TwilioMessages(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_endpoint)
+
+
+def _mail(settings: Settings, documents: Documents, clock: Clock) -> Messages:
+    if settings.mail == "paper":
+        return PaperMessages(documents, clock)
+    from adapters.smtp_mail import SmtpMail
+
+    return SmtpMail(settings.smtp_url, settings.mail_from, clock)
 
 
 def _gemini(settings: Settings) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 
 from schemas.knowledge_document import FileKind
+from schemas.message_template import Channel
 from schemas.organisation import Organisation
 from schemas.passage import Passage
 from schemas.remark import Remark
@@ -533,6 +534,52 @@ class Knowledge(Protocol):
         ...
 
 
+# --- Messages: text messages, e-mails ---
+
+
+class Refused(Exception):
+    """A provider won't ever send this message: no such address, a sender that may not, a recipient who wants none. The
+    message is one sentence, safe to log."""
+
+    def __init__(self, why: str, *, opted_out: bool = False) -> None:
+        super().__init__(why)
+        self.opted_out = opted_out
+        """The recipient told the provider to send no more."""
+
+
+class Uncertain(Exception):
+    """A provider's answer was lost: the message was sent, or it wasn't. The message is one sentence, safe to log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A text message or an e-mail."""
+
+    id: str
+    """Ours: the same at every attempt."""
+    to: str
+    """E.164, or an e-mail address."""
+    text: str
+    sender: str = ""
+    """SMS: the number that it comes from; e-mail: a name beside the deployment's address."""
+    subject: str = ""
+    reply_to: str = ""
+    unsubscribe_url: str = ""
+    """For e-mail: where one ends them, with one click (RFC 8058)."""
+    status_url: str = ""
+    """For SMS: where to tell what becomes of it; empty for nowhere."""
+
+
+class Messages(Protocol):
+    """One channel's provider."""
+
+    async def send(self, message: Outgoing) -> str:
+        """Hands it to the provider, once; the provider's name for it. Raises Unavailable if it surely wasn't sent and
+        may be another time, Refused if it never will be, Uncertain if nobody knows. Cancelling: the same as
+        Uncertain."""
+        ...
+
+
 class Clock(Protocol):
     def now(self) -> datetime:
         """The present, aware, in UTC."""
@@ -579,6 +626,8 @@ class Ports:
     fetch: Fetch
     secrets: Secrets
     web: Web
+    messages: Mapping[Channel, Messages]
+    """Without a channel that the deployment doesn't send by."""
     detector: Callable[[], Detector]
     """A new one for each call."""
     adapters: Mapping[str, str]

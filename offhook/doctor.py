@@ -86,6 +86,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_carrier(settings),
         *(asked.found.get(service.what) or _adapter(service) for service in services),
         *asked.agents,
+        *_messages(settings),
         *_tasks(settings),
         *_gemini(settings),
         _home(settings),
@@ -352,6 +353,24 @@ async def _all(documents: Documents, collection: str) -> AsyncIterator[tuple[str
             yield found.path, found.document
         if (cursor := page.next_cursor) is None:
             return
+
+
+def _messages(settings: Settings) -> list[Finding]:
+    """Who sends text messages, and who e-mail."""
+    kept = "paper: kept, sent to nobody: see them with `offhook messages`"
+    sms = {
+        "paper": Finding("ok", "messages", kept),
+        "off": Finding("ok", "messages", "off"),
+        "twilio": Finding("ok", "messages", f"twilio, from {settings.sms_from or 'the numbers of the organisations'}"),
+    }[settings.messages]
+    if settings.messages == "twilio" and not settings.public_url:
+        sms = Finding("note", "messages", "twilio, which can't tell us what became of them", "set PUBLIC_URL")
+    mail = {
+        "paper": Finding("ok", "mail", kept),
+        "off": Finding("ok", "mail", "off"),
+        "smtp": Finding("ok", "mail", f"smtp, from {settings.mail_from}"),
+    }[settings.mail]
+    return [sms, mail]
 
 
 def _tasks(settings: Settings) -> list[Finding]:

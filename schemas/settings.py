@@ -12,6 +12,8 @@ from schemas.model import Model
 SpeechName = Literal["pocketsphinx", "google", "gemini", "paced"]
 BrainName = Literal["offline", "gemini", "paced"]
 VoiceName = Literal["espeak", "google", "paced"]
+MessagesName = Literal["paper", "twilio", "off"]
+MailName = Literal["paper", "smtp", "off"]
 
 DEVELOPMENT_ACCOUNT_SID = "AC00000000000000000000000000000000"
 DEVELOPMENT_AUTH_TOKEN = "offhook-development-token"
@@ -20,6 +22,8 @@ SHORTEST_SECRET = 32
 """Characters, in production."""
 FEWEST_CHARACTERS = 8
 """Different ones in a secret: by chance there are always more of them."""
+DEVELOPMENT_SMS_FROM = "+15005550006"
+"""Where messages come from that reach nobody."""
 
 
 class Paced(Model):
@@ -140,6 +144,20 @@ class Settings(Model):
     certificates_url: str = ""
     """OFFHOOK_CERTIFICATES_URL: those that the tokens of Cloud Tasks' requests are checked against, if not Google's:
     for a local server."""
+    messages: MessagesName = "paper"
+    """OFFHOOK_MESSAGES: who sends text messages. In production `twilio` by default."""
+    sms_from: str = ""
+    """OFFHOOK_SMS_FROM: the number that organisations without one of their own share, E.164, or a messaging service's
+    SID (MG…)."""
+    twilio_endpoint: str = ""
+    """OFFHOOK_TWILIO_ENDPOINT: where Twilio's REST API is, if not at Twilio."""
+    mail: MailName = "paper"
+    """OFFHOOK_MAIL: who sends e-mail; `smtp` by default when OFFHOOK_SMTP_URL is set, and otherwise, in production,
+    `off`."""
+    smtp_url: str = Field(default="", repr=False)
+    """OFFHOOK_SMTP_URL: smtp://user:password@host:port (STARTTLS), or smtps://…; see `adapters.smtp_mail`."""
+    mail_from: str = ""
+    """OFFHOOK_MAIL_FROM: the address that e-mails come from, with a name or without."""
     most_calls: int = Field(default=1000, ge=0)
     """OFFHOOK_MOST_CALLS: no media service takes more calls at once, however light they are; one that runs late takes
     fewer."""
@@ -185,6 +203,7 @@ class Settings(Model):
         if not self.google_project and (who := self._who_needs_the_project()):
             yield f"{who} needs GOOGLE_CLOUD_PROJECT: set it to the project's id"
         yield from self._problems_of_names()
+        yield from self._problems_of_messages()
 
     def _problems_of_names(self) -> Iterator[str]:
         if self.google_project and not is_project(self.google_project):
@@ -208,6 +227,14 @@ class Settings(Model):
                     "OFFHOOK_QUEUE=cloud_tasks needs OFFHOOK_TASKS_ACCOUNT: set it to the e-mail address of the "
                     "service account that its requests are made by, NAME@PROJECT.iam.gserviceaccount.com"
                 )
+
+    def _problems_of_messages(self) -> Iterator[str]:
+        if self.sms_from and not re.fullmatch(r"\+[1-9][0-9]{6,14}|MG[0-9a-f]{32}", self.sms_from):
+            yield f"OFFHOOK_SMS_FROM is {self.sms_from!r}; make it a number such as +15005550006, or MG… of a service"
+        if self.mail == "smtp" and not re.fullmatch(r"smtps?://[^/\s@]*@?[^/\s@]+/?(\?starttls=off)?", self.smtp_url):
+            yield "OFFHOOK_MAIL=smtp needs OFFHOOK_SMTP_URL: set it to smtp://user:password@host:port, or smtps://…"
+        if self.mail == "smtp" and not re.fullmatch(r"[^<>\s]+@[^<>\s]+|[^<>\r\n]*<[^<>\s]+@[^<>\s]+>", self.mail_from):
+            yield "OFFHOOK_MAIL=smtp needs OFFHOOK_MAIL_FROM: set it to an address: Willow <desk@willow.example>"
 
     def _who_needs_the_project(self) -> str:
         """Empty for nobody."""
@@ -273,6 +300,12 @@ class Settings(Model):
                 variable = self._variable(port, "paced")
                 yield f"production answers no callers with a stand-in: set {variable} to another than paced"
 
+        for port, instead in (("messages", "twilio or off"), ("mail", "smtp or off")):
+            if getattr(self, port) == "paper":
+                yield f"production keeps no messages back: set OFFHOOK_{port.upper()} to {instead}"
+        if self.smtp_url.startswith("smtp://") and "starttls=off" in self.smtp_url:
+            yield "production sends no mail without encryption: take ?starttls=off from OFFHOOK_SMTP_URL"
+
     def _variable(self, port: str, adapter: str) -> str:
         """The one that chooses this adapter."""
         return f"OFFHOOK_{port.upper()}{'' if getattr(self, port) == adapter else '_NEXT'}"
@@ -286,6 +319,7 @@ class Settings(Model):
             "OFFHOOK_QUEUE_ENDPOINT": self.queue_endpoint,
             "OFFHOOK_STORAGE_ENDPOINT": self.storage_endpoint,
             "OFFHOOK_SECRETS_ENDPOINT": self.secrets_endpoint,
+            "OFFHOOK_TWILIO_ENDPOINT": self.twilio_endpoint,
         }
 
     @property
@@ -294,6 +328,11 @@ class Settings(Model):
             "FIRESTORE_EMULATOR_HOST": self.firestore_emulator,
             "PUBSUB_EMULATOR_HOST": self.pubsub_emulator,
         }
+
+    @property
+    def shared_sms_sender(self) -> str:
+        """The number of organisations that have none of their own; empty for none."""
+        return self.sms_from or (DEVELOPMENT_SMS_FROM if self.messages == "paper" else "")
 
     @property
     def public_urls(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "functions": {"schemas", "domain", "adapters.wiring", "functions"},
     "offhook": {*ROOMS} - {"adapters"} | {"adapters.wiring"},
 }
-VENDORS = {"twilio", "google", "pocketsphinx", "espeakng_loader", "webrtcvad", "sqlite3", "mcp"}
+VENDORS = {"twilio", "google", "pocketsphinx", "espeakng_loader", "webrtcvad", "sqlite3", "mcp", "aiosmtplib"}
 BANNED_IN_NAMES = ("Manager", "Handler", "Processor", "Helper", "util")
 
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]

@@ -7,6 +7,7 @@ from typing import Any
 from adapters.builtin_tools import BuiltinTools
 from adapters.offline_brain import OfflineBrain
 from adapters.paced_voice import PacedVoice
+from adapters.paper_messages import PaperMessages
 from adapters.twilio_line import TwilioStreams
 from adapters.twilio_telephony import TwilioTelephony
 from domain.ports import Event, Ports, Task
@@ -85,6 +86,7 @@ def paper_ports(**changes: Any) -> Ports:
         "fetch": no_pages,
         "secrets": MemorySecrets(),
         "web": InProcessWeb(),
+        "messages": {"sms": PaperMessages(documents, clock), "email": PaperMessages(documents, clock)},
         "detector": PaperDetector,
         "adapters": {"documents": "memory", "voice": "paced"},
     }
