@@ -17,13 +17,19 @@ ROLES = {
     "texttospeech.googleapis.com": "`roles/serviceusage.serviceUsageConsumer`",
 }
 """By API: what its callers need."""
+NO_TOKEN = "was not asked, for no token could be had: check the service account and its key"
 
 
 def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable:
     """Safe to log: of Google's own message, which may repeat what it was sent, nothing is passed on but its codes.
     `service` is its name for people, `host` its API's ("texttospeech.googleapis.com")."""
-    reason, message = error.reason or "", error.message or ""
-    match _code(error):
+    limit = (error.metadata or {}).get("quota_limit", "")
+    return refusal(_code(error), error.reason or "", error.message or "", limit, service, host)
+
+
+def refusal(code: str, reason: str, message: str, limit: str, service: str, host: str) -> Unavailable:
+    """The same of an error's parts: gRPC's name of its code, Google's of its reason, and the quota that is used up."""
+    match code:
         case _ if reason in ("SERVICE_DISABLED", "API_DISABLED"):
             why = f"is not enabled in the Google Cloud project: run `gcloud services enable {host}`"
         case _ if reason == "BILLING_DISABLED":
@@ -36,14 +42,13 @@ def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable
             why = "may not use the tasks' service account: give ours the role `roles/iam.serviceAccountUser` on it"
         # A token that could not be had is reported as if the service were unavailable.
         case "UNAVAILABLE" if "from plugin failed" in message:
-            why = "was not asked, for no token could be had: check the service account and its key"
+            why = NO_TOKEN
         case "UNAUTHENTICATED":
             why = "did not accept the credentials: check the service account and its key"
         case "PERMISSION_DENIED":
             role = ROLES.get(host, "that docs/google.md names")
             why = f"refused permission{_brackets(reason)}: give the service account the role {role}"
         case "RESOURCE_EXHAUSTED":
-            limit = (error.metadata or {}).get("quota_limit", "")
             why = f"has no quota left{_brackets(limit)}: ask for more under IAM & Admin, Quotas"
         case "UNAVAILABLE":
             why = "could not be reached"
@@ -51,7 +56,7 @@ def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable
             why = "took too long"
         case "NOT_FOUND":
             why = "failed (NOT_FOUND): correct GOOGLE_CLOUD_PROJECT or the name that is set for this service"
-        case code:
+        case _:
             why = f"failed ({' '.join(filter(None, (code, reason)))})"
     return Unavailable(f"{service} {why}")
 

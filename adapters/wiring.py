@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from adapters import secret_manager
+from adapters.appointment_book import AppointmentBook
 from adapters.builtin_tools import BuiltinTools
 from adapters.clock import SystemClock
+from adapters.google_calendar import GoogleCalendar
 from adapters.twilio_line import TwilioStreams
 from adapters.twilio_telephony import TwilioTelephony
 from adapters.webrtc_vad import WebrtcDetector
@@ -59,6 +61,7 @@ VARIABLES = {
     "pubsub_emulator": "PUBSUB_EMULATOR_HOST",
     "queue": "OFFHOOK_QUEUE",
     "queue_endpoint": "OFFHOOK_QUEUE_ENDPOINT",
+    "calendar_endpoint": "OFFHOOK_CALENDAR_ENDPOINT",
     "tasks_queue": "OFFHOOK_TASKS_QUEUE",
     "tasks_account": "OFFHOOK_TASKS_ACCOUNT",
     "tasks_url": "TASKS_URL",
@@ -188,8 +191,10 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             Provider(name, await _enter(stack, _voice(settings, name)))
             for name in dict.fromkeys((settings.voice, *settings.voice_next))
         ]
+        diaries = {"google": await _enter(stack, GoogleCalendar(settings.calendar_endpoint))}
         bus = await _enter(stack, _bus(settings, clock))
         queue = await _enter(stack, _queue(settings, clock))
+        calendars = AppointmentBook(documents, clock, bus, queue, diaries)
         yield Ports(
             settings=settings,
             clock=clock,
@@ -201,7 +206,8 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             speech=FallbackSpeech(speech),
             brain=FallbackBrain(brain),
             voice=FallbackVoice(voice),
-            tools=BuiltinTools(documents, clock),
+            tools=BuiltinTools(documents, clock, calendars),
+            calendars=calendars,
             detector=WebrtcDetector,
             adapters={port: ", ".join(settings.adapters(port)) for port in ADAPTERS},
         )

@@ -24,7 +24,11 @@ def do_tasks(ports: Ports) -> None:
     async def on_left_alone(task: Task) -> None:
         await webhooks.left_alone(ports, task)
 
+    async def on_settle_appointment(task: Task) -> None:
+        await ports.calendars.settle(task.body["organisation"], task.body["appointment"])
+
     ports.queue.serve("left_alone", on_left_alone)
+    ports.queue.serve("settle_appointment", on_settle_appointment)
 
 
 def doing_tasks(get_ports: GetPorts) -> GetPorts:

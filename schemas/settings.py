@@ -107,6 +107,8 @@ class Settings(Model):
     """OFFHOOK_QUEUE. In production `cloud_tasks` by default."""
     queue_endpoint: str = ""
     """OFFHOOK_QUEUE_ENDPOINT."""
+    calendar_endpoint: str = ""
+    """OFFHOOK_CALENDAR_ENDPOINT: Google Calendar's."""
     tasks_queue: str = ""
     """OFFHOOK_TASKS_QUEUE: projects/…/locations/…/queues/…"""
     tasks_account: str = ""
@@ -216,6 +218,7 @@ class Settings(Model):
             "OFFHOOK_SPEECH_ENDPOINT": self.speech_endpoint,
             "OFFHOOK_VOICE_ENDPOINT": self.voice_endpoint,
             "OFFHOOK_QUEUE_ENDPOINT": self.queue_endpoint,
+            "OFFHOOK_CALENDAR_ENDPOINT": self.calendar_endpoint,
         }
 
     @property

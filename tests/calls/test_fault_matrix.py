@@ -52,7 +52,7 @@ from schemas.variable import Expectation
 from tests.calls.test_trouble_stories import PROMPTED, folded, stored_state
 from tests.fakes import virtual_time
 from tests.fakes.caller import Caller, ScriptedSpeech
-from tests.fakes.lab import ROOT, Lab, LoopClock
+from tests.fakes.lab import Lab, LoopClock
 from tests.fakes.memory_documents import MemoryDocuments
 from tests.fakes.ports import NOW, MemoryBus, MemoryQueue, paper_ports
 
@@ -302,7 +302,6 @@ class FaultLab(Lab):
                 self._faulty["voice"] = FallbackVoice(voices if cell.standby else voices[:1])
             case "Documents":
                 self.documents = FaultyDocuments(fault)
-                self.documents.kept[f"{ROOT}/calendars/main"] = {"per_slot": 3}
             case "Bus":
                 self._faulty["bus"] = FaultyBus(fault)
             case "Queue":
