@@ -238,11 +238,11 @@ class AppointmentBook:
             raise await self._with_others(organisation, calendar, wanted, why)
         span = slots.span(wanted.begins, wanted.minutes)
         others = await self._others(calendar, span.begins, span.ends)
-        if others and wanted.instead_of:
-            replaced = await self.get(organisation, wanted.instead_of)
-            ours = slots.span(replaced.begins, replaced.minutes) if replaced else None
-            others = [each for each in others if each != ours]
-        if any(each.overlaps(span) for each in others):
+        in_the_way = [each.within(span) for each in others if each.overlaps(span)]
+        if in_the_way and wanted.instead_of and (replaced := await self.get(organisation, wanted.instead_of)):
+            given_up = slots.span(replaced.begins, replaced.minutes)
+            in_the_way = [each for each in in_the_way if each.within(given_up) != each]
+        if in_the_way:
             raise await self._with_others(organisation, calendar, wanted, slots.TAKEN)
 
     async def _with_others(

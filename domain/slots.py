@@ -32,6 +32,10 @@ class Span:
     def overlaps(self, other: "Span") -> bool:
         return self.begins < other.ends and other.begins < self.ends
 
+    def within(self, other: "Span") -> "Span":
+        """What of it lies in the other."""
+        return Span(max(self.begins, other.begins), min(self.ends, other.ends))
+
 
 def span(begins: datetime, minutes: int) -> Span:
     begins = begins.astimezone(UTC)
