@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from domain.ports import Prompt
+from schemas.agent import AgentVersion
 from schemas.conversation import Turn
 from schemas.tool import ToolCall
 from schemas.variable import Expectation
@@ -61,10 +62,19 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Think:
-    """Let the model answer (signals Thought, Requested, ThoughtOut, or Failed)."""
+    """Let the model answer (signals Found, if `search` is given; then Thought, Requested, ThoughtOut, or Failed)."""
 
     reply: int
     prompt: Prompt
+    search: str = ""
+    """What to look for in the documents first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Look for this in the documents: the model is likely to be asked about it. No signal tells of it."""
+
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,15 @@ class RunTool:
     call: ToolCall
     acts: bool
     timeout_ms: int
+    aside: bool = False
+    """The conversation goes on meanwhile: whatever becomes of the reply, it isn't stopped but by StopTool."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopTool:
+    """Nobody wants the answer of this tool call any more."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +114,7 @@ class Watch:
     """Tell (signal Overdue) when nothing was audible for this long, counted from now or from the end of what is
     playing, whichever is later. Replaces the watch before it."""
 
-    what: Literal["reply", "caller", "speech", "transcript", "keys", "doubt"]
+    what: Literal["reply", "caller", "speech", "transcript", "keys", "doubt", "progress"]
     after_ms: int
 
 
@@ -125,6 +144,22 @@ class PutThrough:
     number: str
     way_back: bool
     outcome: str
+    briefing: str = ""
+    """What the person is told first; they may decline. Empty to connect them at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class PressKeys:
+    """Press keys of the telephone, and come back."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class Become:
+    """Another agent goes on: this is how it speaks, listens and is patient."""
+
+    version: AgentVersion
 
 
 Act = (
@@ -136,7 +171,9 @@ Act = (
     | Close
     | Cut
     | Think
+    | Search
     | RunTool
+    | StopTool
     | Expect
     | Endpoint
     | Watch
@@ -144,4 +181,6 @@ Act = (
     | Record
     | HangUp
     | PutThrough
+    | PressKeys
+    | Become
 )

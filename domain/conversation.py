@@ -6,29 +6,34 @@ follows from it.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from domain import acts as a
-from domain import keypad, prompt
+from domain import prompt
 from domain.backchannel import is_backchannel
+from domain.controls import CONTROLS, END_CALL, PRESS_KEYS, TRANSFER_CALL
 from domain.endpointing import silence_ms
-from domain.flow import Ask, FlowStuck, HangUp, Listen, PutThrough, Run, Step, Walk
+from domain.flow import SEND_SMS, Walk
+from domain.hours import is_open
 from domain.moment import Moment
 from domain.reading import completeness, wish
+from domain.reading.cancel import is_cancel
 from domain.reading.plain import plain
 from domain.state import Ending, State
+from domain.step import Ask, FlowStuck, HandOver, HangUp, Listen, PutThrough, Run, Step
 from domain.turn import Enter, Interrupt, Leave, Phase, Resume, Take, Yield, after
 from domain.values import valid
 from schemas import signals as s
 from schemas.agent import AgentVersion
 from schemas.conversation import Reply, Turn, Waterfall
-from schemas.flow import FlowState, Function, Transfer
+from schemas.flow import FlowState, Function, Handoff, Transfer
 from schemas.organisation import Organisation
 from schemas.remark import Remark
-from schemas.tool import Tool, ToolCall, ToolResult
+from schemas.tool import LONG_MS, Tool, ToolCall, ToolResult
 from schemas.variable import Expectation, Value
 
 HESITATE_MS = 650
@@ -46,10 +51,28 @@ MOST_THOUGHTS = 6
 """How often a model may think in one reply: each round of tools needs another."""
 
 
-class Conversation:
-    """One conversation with one version of an agent.
+_KEYS = re.compile(r"[0-9*#w]{1,32}")
+PROGRESS_MS = 10_000
+"""How long the caller may hear nothing while a long tool runs."""
+MOST_HANDOFFS = 10
+"""From agent to agent, in one conversation."""
 
-    `id` names its effects; `tools` are those that the organisation offers, by name."""
+
+class _Agent:
+    """One version of an agent, made ready to hold a conversation."""
+
+    def __init__(self, version: AgentVersion, tools: Mapping[str, Tool], organisation: Organisation) -> None:
+        self.version = version
+        self.walk = Walk(version.flow)
+        self.tools = {name: tools[name] for name in (*version.tools, SEND_SMS) if name in tools}
+        self.zone = ZoneInfo(version.time_zone or organisation.time_zone)
+
+
+class Conversation:
+    """One conversation with one version of an agent, and of those that it may be handed to.
+
+    `id` names its effects; `tools` are those that the organisation offers, by name; `team` are the versions of other
+    agents, by the agent's id."""
 
     def __init__(
         self,
@@ -58,17 +81,39 @@ class Conversation:
         version: AgentVersion,
         tools: Mapping[str, Tool],
         state: State | None = None,
+        team: Mapping[str, AgentVersion] | None = None,
     ) -> None:
         self.id = id
         self.organisation = organisation
-        self.version = version
-        self.walk = Walk(version.flow)
-        self.tools = {name: tools[name] for name in version.tools if name in tools}
+        offered = {**CONTROLS, **tools}
+        everybody = {**(team or {}), version.agent: version}
+        self._team = {agent: _Agent(each, offered, organisation) for agent, each in everybody.items()}
+        self._first = version.agent
         self.state = state or State()
-        self._zone = ZoneInfo(organisation.time_zone)
         self._acts: list[a.Act] = []
+        self._drafting = False
         self._later: list[a.Act] = []
         """What the draft would do that can't be undone. Not part of the state: no line goes on with another's draft."""
+
+    @property
+    def _agent(self) -> _Agent:
+        """Who has the conversation now."""
+        return self._team[self.state.agent or self._first]
+
+    @property
+    def version(self) -> AgentVersion:
+        """Of the agent that has the conversation now."""
+        return self._agent.version
+
+    @property
+    def walk(self) -> Walk:
+        """Its flow."""
+        return self._agent.walk
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """What it may use."""
+        return self._agent.tools
 
     @property
     def over(self) -> bool:
@@ -116,7 +161,7 @@ class Conversation:
             case s.Overdue(what=what):
                 expected = {
                     Phase.HESITATING: "doubt",
-                    Phase.LISTENING: "caller",
+                    Phase.LISTENING: "progress" if state.errand else "caller",
                     Phase.HEARING: "speech",
                     Phase.SETTLING: "transcript",
                     Phase.KEYING: "keys",
@@ -159,15 +204,18 @@ class Conversation:
                     self._weigh_sound(signal)
             case s.Settled():
                 state.settled = True
-                if state.phase is Phase.THINKING:
+                if before is Phase.SETTLING and state.phase is Phase.THINKING:
                     self._take_turn()
             case s.Pressed():
                 if state.phase is Phase.KEYING:
                     self._press(signal.digit, before)
             case s.Typed():
-                if state.phase is Phase.THINKING:
+                if before is Phase.LISTENING:
                     state.words = signal.text
                     self._take_turn()
+            case s.Found():
+                titles = dict.fromkeys((*self._turn.sources, *(passage.title for passage in signal.passages)))
+                state.turn = self._turn.model_copy(update={"sources": tuple(titles)})
             case s.Thought():
                 if state.alive:
                     self._say(signal.text)
@@ -217,22 +265,34 @@ class Conversation:
         if state.flow is None:
             state.began = signal.now - timedelta(milliseconds=signal.at)
             self._moment = self._moment_of(signal)
-            state.turn = Turn(number=0, at_ms=signal.at, node=self.version.flow.start)
+            state.turn = Turn(number=0, at_ms=signal.at, node=self.version.flow.start, held_by=self.version.agent)
+            state.caller = signal.caller
             self._begin_reply()
-            self._go(self.walk.begin({"caller": signal.caller}, self._moment))
+            self._go(self.walk.begin(self._known_from_the_start(), self._moment))
         else:
             self._come_back(signal, state.flow)
 
+    def _known_from_the_start(self) -> dict[str, Value]:
+        """A flow's variables that nobody has to ask for."""
+        return {"caller": self.state.caller, "open": is_open(self.version.hours, self._moment.now)}
+
     def _come_back(self, signal: s.Opened, flow: FlowState) -> None:
-        """Another line after one was lost, or after a transfer that nobody answered."""
+        """Another line after one was lost, after keys were pressed, or after a transfer that nobody answered."""
         state = self.state
         ending, running, last_words = state.ending, state.running, state.unheard or " ".join(state.said)
-        state.alive = False  # what was being said is lost with the line
+        state.alive, state.errand, state.done = False, "", None  # what was being said is lost with the line
         self._discard()
-        refused = isinstance(self.walk.nodes[flow.node], Transfer) and bool(signal.dial_status)
-        if refused and (step := self.walk.failed(flow, self._moment)):
+        node = self.walk.nodes[flow.node]
+        refused = isinstance(node, Transfer) and bool(signal.dial_status)
+        if refused and (step := self.walk.failed(flow, self._moment, signal.dial_status)):
             self._begin_reply()
             self._go(step)
+        elif ending and ending.do == "press_keys":
+            self._begin_reply()
+            if isinstance(node, Function):
+                self._go(self.walk.returned(flow, {}, {}, self._moment))
+            else:
+                self._close()
         elif ending:
             self._begin_reply()
             self._say(last_words or self.version.phrases.go_on)
@@ -245,13 +305,14 @@ class Conversation:
             self._go_on(flow, first=self.version.phrases.go_on)
 
     def _run_again(self, flow: FlowState) -> None:
-        """A tool was under way when the line was lost, and whether it acted isn't known."""
+        """A tool was under way when the line was lost, and whether it acted isn't known: as the same effect, it is
+        asked again."""
         node = self.walk.nodes[flow.node]
-        assert isinstance(node, Function)
-        tool = self.tools[node.tool]
-        if tool.acts and tool.if_unknown == "escalate":
-            return self._give_up(f"the outcome of {node.tool} is unknown")
-        self._go(self.walk.again(flow))
+        if isinstance(node, Function):
+            tool = self.tools[node.tool]
+            if tool.acts and tool.if_unknown == "escalate":
+                return self._give_up(f"the outcome of {node.tool} is unknown")
+        self._go(self.walk.again(flow, self._moment))
 
     # --- the caller speaks ---
 
@@ -271,6 +332,8 @@ class Conversation:
 
     def _hear(self, signal: s.Heard) -> None:
         state = self.state
+        if self.version.knowledge and signal.text.strip() and plain(signal.text) != plain(state.words):
+            self._do(a.Search(signal.text.strip()))
         state.words, state.final, state.fresh = signal.text, signal.final, True
         if state.draft and not self._fits(state.draft):
             self._discard()
@@ -374,14 +437,14 @@ class Conversation:
     def _aside(self, draft: State, what: Callable[[], None]) -> None:
         """Lets something happen to the draft. Only what can be taken back is done at once."""
         state, acts = self.state, self._acts
-        self.state, self._acts = draft, []
+        self.state, self._acts, self._drafting = draft, [], True
         stuck = False
         try:
             what()
         except FlowStuck:
             stuck = True
         finally:
-            wanted, self.state, self._acts = self._acts, state, acts
+            wanted, self.state, self._acts, self._drafting = self._acts, state, acts, False
             state.numbered = draft.numbered
         for act in wanted:
             match act:
@@ -463,8 +526,7 @@ class Conversation:
     def _weigh_keys(self) -> None:
         state = self.state
         assert state.flow
-        asked = self.walk.expectation(state.flow, self.version.language).asked
-        if keypad.enough(asked, state.keys):
+        if self.walk.is_enough(state.flow, state.keys):
             state.phase = after(state.phase, Enter)
             self._take_turn()
         else:
@@ -485,6 +547,7 @@ class Conversation:
             number=number,
             at_ms=self._at,
             node=state.flow.node,
+            held_by=self.version.agent,
             caller=words,
             keys=keys,
             discarded_drafts=state.discarded,
@@ -500,9 +563,10 @@ class Conversation:
         self._begin_reply()
         if words or keys:
             state.remarks.append(Remark(role="caller", text=words or f"(pressed {keys})"))
-        if keys:
-            asked = self.walk.expectation(state.flow, self.version.language).asked
-            self._go(self.walk.fill(state.flow, keypad.values(asked, keys, self._moment), self._moment))
+        if state.errand:
+            self._answer_aside(words, keys)
+        elif keys:
+            self._go(self.walk.pressed(state.flow, keys, self._moment))
         elif words:
             self._go(self.walk.answer(state.flow, words, self._moment))
         else:
@@ -549,7 +613,9 @@ class Conversation:
         state.alive, state.said, state.unheard, state.sent_at = True, [], "", None
         state.delays = state.thoughts = state.fillers = state.drafts = 0
         state.granted = state.closed = state.cutting = state.doubted = state.overlapping = False
-        state.thinking, state.fallback, state.requests, state.running = False, "", [], ""
+        state.thinking, state.fallback, state.requests = False, "", []
+        if not state.errand:
+            state.running = ""
         state.ending, state.failing = None, ""
         state.words, state.final, state.settled, state.keys = "", False, False, ""
         self._do(a.Release(state.reply), self._owe_answer(state.speech_end))
@@ -568,22 +634,56 @@ class Conversation:
             case Ask(fallback=fallback):
                 self._think(fallback)
             case Run(tool=name, arguments=arguments):
-                state.running = f"{step.state.node}.{step.state.visit}.{state.reply}"
-                self._run(ToolCall(id=state.running, tool=name, arguments=arguments, key=self._key(name, arguments)))
-            case PutThrough(number=number, way_back=way_back):
+                self._run_node(step.state, name, arguments)
+            case PutThrough(number=number, way_back=way_back, briefing=briefing):
                 number = number or self.version.transfer_number or ""
                 if number:
                     if not state.said:
                         self._say(self.version.phrases.putting_through)
-                    ending = Ending(do="put_through", outcome="transferred", number=number, way_back=way_back)
-                    self._leave(ending)
+                    how = {"number": number, "way_back": way_back, "briefing": briefing}
+                    self._leave(Ending(do="put_through", outcome="transferred", **how))
                 elif refused := self.walk.failed(step.state, self._moment):
                     self._go(refused)
                 else:
                     self._say(self.version.phrases.nobody_free)
                     self._leave(Ending(do="hang_up", outcome="nobody_free"))
+            case HandOver(to=node):
+                self._begin_handing_over(step.state, node)
             case HangUp(outcome=outcome):
                 self._leave(Ending(do="hang_up", outcome=outcome))
+
+    # --- another agent ---
+
+    def _begin_handing_over(self, flow: FlowState, node: Handoff) -> None:
+        """Once what this agent says is said, the other one goes on."""
+        state = self.state
+        if self._drafting:
+            raise FlowStuck("another agent's words can't be prepared in this one's voice")
+        if node.agent in self._team and state.handoffs < MOST_HANDOFFS:
+            self._leave(Ending(do="hand_over"))
+        elif step := self.walk.failed(flow, self._moment):
+            self._go(step)
+        else:
+            self._give_up(f"there is no agent {node.agent!r} to hand over to")
+
+    def _hand_over(self) -> None:
+        state = self.state
+        assert state.flow
+        node, kinds, known = self.walk.nodes[state.flow.node], self.walk.kinds, state.flow.variables
+        assert isinstance(node, Handoff)
+        state.remarks = _told(state.remarks, node)
+        state.agent, state.reason, state.ending = node.agent, node.reason, None
+        state.handoffs += 1
+        names = known if node.variables is None else node.variables
+        wanted = [name for name in names if name in known and self.walk.kinds.get(name) == kinds.get(name, "")]
+        self._do(a.Become(self.version))
+        self._begin_reply()
+        state.turn = self._turn.model_copy(update={"held_by": node.agent})
+        variables = {**{name: known[name] for name in wanted}, **self._known_from_the_start()}
+        self._go(self.walk.begin(variables, self._moment, state.flow.visit))
+        self._do(a.Record(self._turn))
+
+    # --- words ---
 
     def _say(self, text: str) -> None:
         state = self.state
@@ -619,21 +719,41 @@ class Conversation:
         state.phase, state.alive = Phase.GONE, False
         self._do(a.Unwatch())
         match state.ending:
-            case Ending(do="put_through", number=number, way_back=way_back, outcome=outcome):
-                self._do(a.PutThrough(number, way_back, outcome))
+            case Ending(do="put_through", number=number, way_back=way_back, outcome=outcome, briefing=briefing):
+                self._do(a.PutThrough(number, way_back, outcome, briefing))
+            case Ending(do="press_keys", number=digits):
+                self._do(a.PressKeys(digits))
+            case Ending(do="hand_over"):
+                self._hand_over()
             case Ending(outcome=outcome):
                 self._do(a.HangUp(outcome))
 
     def _let_speak(self) -> None:
-        self._do(a.Watch("caller", self.version.patience.caller_ms))
+        if self.state.done:
+            self._take_up()
+        elif self.state.errand:
+            self._do(a.Watch("progress", PROGRESS_MS))
+        else:
+            self._do(a.Watch("caller", self.version.patience.caller_ms))
 
     def _think(self, fallback: str) -> None:
         state = self.state
         assert state.flow
         state.thinking, state.fallback = True, fallback
         state.thoughts += 1
-        build = prompt.build(self.version, self.walk, state.flow, state.remarks, self.tools, self._moment, fallback)
-        self._do(a.Think(state.reply, build))
+        errand = self.tools[state.errand] if state.errand else None
+        build = prompt.build(
+            self.version,
+            self.walk,
+            state.flow,
+            state.remarks,
+            self.tools,
+            self._moment,
+            fallback,
+            state.reason,
+            errand,
+        )
+        self._do(a.Think(state.reply, build, self._turn.caller if self.version.knowledge else ""))
 
     def _thought_out(self, signal: s.ThoughtOut) -> None:
         state = self.state
@@ -652,6 +772,11 @@ class Conversation:
 
     def _close_with_fallback(self) -> None:
         """The model is done; if it left nothing to say, say what the flow would."""
+        state = self.state
+        assert state.flow
+        was_asked = not state.errand and not state.fallback
+        if was_asked and (step := self.walk.unjudged(state.flow, self._answered, self._moment)):
+            return self._go(step)
         if not self._answered:
             self._say(self.state.fallback or self.version.phrases.not_understood)
         self._close()
@@ -663,17 +788,23 @@ class Conversation:
         if state.thoughts > MOST_THOUGHTS:
             state.requests = []
             return self._close_with_fallback()
-        moves = [r for r in state.requests if r.call and r.call.tool in (prompt.REMEMBER, prompt.GO_ON, prompt.HUMAN)]
+        moves = [r for r in state.requests if r.call and r.call.tool in prompt.MOVES]
         if moves and len(moves) == len(state.requests):
             state.requests = []
             step = self._move(state.flow, moves)
             return self._go(step) if step else self._close_with_fallback()
+        offered = {tool.name: tool for tool in self._offered(state.flow)}
+        for request in state.requests:
+            if request.call and request.call.tool in CONTROLS and request.call.tool in offered:
+                return self._control(request)
         state.granted = True
-        offered = {tool.name for tool in self._offered(state.flow)}
         for request in list(state.requests):
             assert request.call
             call = request.call
             if call.tool in offered:
+                if not self._answered and (filler := offered[call.tool].filler):
+                    state.fillers += 1
+                    self._say(filler)
                 self._run(call.model_copy(update={"key": self._key(call.tool, call.arguments)}))
             else:
                 wait = "not yet: call it again once the other tools have answered"
@@ -683,8 +814,7 @@ class Conversation:
     def _move(self, flow: FlowState, moves: list[Remark]) -> Step | None:
         """Along the flow as the model judged: values first, then the way out."""
         values: dict[str, Value] = {}
-        expectation = self.walk.expectation(flow, self.version.language)
-        for variable in (*expectation.asked, *expectation.welcome):
+        for variable in self.walk.rememberable(flow):
             for move in moves:
                 assert move.call
                 given = move.call.arguments.get(variable.name)
@@ -694,39 +824,151 @@ class Conversation:
             return self.walk.fill(flow, values, self._moment)
         for move in moves:
             assert move.call
-            if move.call.tool == prompt.HUMAN and "human" in self.walk.anywhere:
-                return self.walk.answer(flow, "speak to a human", self._moment)
-            which = str(move.call.arguments.get("which", ""))
-            if move.call.tool == prompt.GO_ON and self.walk.judged(flow, which):
-                return self.walk.follow(flow, int(which), self._moment)
+            match move.call.tool:
+                case prompt.HUMAN:
+                    step = self._unless_acting(self.walk.happened(flow, "human", self._moment))
+                case prompt.GO_ON if not self.state.errand:
+                    step = self.walk.follow(flow, str(move.call.arguments.get("which", "")), self._moment)
+                case prompt.CANCEL:
+                    step = self._unless_acting(self.walk.cancelled(flow, self._moment))
+                case _:
+                    step = None
+            if step:
+                return step
         return None
+
+    def _control(self, request: Remark) -> None:
+        """The model acts on the call itself."""
+        state = self.state
+        assert request.call
+        assert state.flow
+        state.requests = []
+        self._note_tool(request.call.tool)
+        match request.call.tool:
+            case name if name == END_CALL:
+                if not self._answered:
+                    self._say(self.version.phrases.goodbye)
+                self._leave(Ending(do="hang_up", outcome="completed"))
+            case name if name == TRANSFER_CALL:
+                self._go(Step(state.flow, (), PutThrough("", way_back=False)))
+            case name if name == PRESS_KEYS:
+                result = ToolResult(id=request.call.id, output={"pressed": True})
+                state.remarks += [request, Remark(role="result", call=request.call, result=result)]
+                self._press_keys(request.call.arguments.get("digits"))
+
+    def _press_keys(self, digits: object) -> None:
+        if isinstance(digits, str) and _KEYS.fullmatch(digits):
+            self._leave(Ending(do="press_keys", number=digits))
+        else:
+            self._close_with_fallback()
 
     def _offered(self, flow: FlowState) -> list[Tool]:
         node = self.walk.nodes[flow.node]
         return [self.tools[name] for name in getattr(node, "tools", ()) if name in self.tools]
 
-    def _run(self, call: ToolCall) -> None:
-        state = self.state
+    def _run(self, call: ToolCall, aside: bool = False) -> None:
         tool = self.tools[call.tool]
-        state.turn = self._turn.model_copy(update={"tools": (*self._turn.tools, call.tool)})
-        self._do(a.RunTool(call, acts=tool.acts, timeout_ms=tool.timeout_ms))
+        self._note_tool(call.tool)
+        call = call.model_copy(update={"agent": self.version.agent, "caller": self.state.caller})
+        self._do(a.RunTool(call, acts=tool.acts, timeout_ms=tool.timeout_ms, aside=aside))
+
+    def _note_tool(self, name: str) -> None:
+        self.state.turn = self._turn.model_copy(update={"tools": (*self._turn.tools, name)})
+
+    def _run_node(self, flow: FlowState, name: str, arguments: dict[str, Any]) -> None:
+        """The node's own tool: a short one is waited for, a long one leaves the caller free to talk."""
+        state, tool = self.state, self.tools.get(name)
+        if name == PRESS_KEYS:
+            self._note_tool(name)
+            return self._press_keys(arguments.get("digits"))
+        if tool is None or name in CONTROLS:
+            step = self.walk.failed(flow, self._moment)
+            return self._go(step) if step else self._give_up(f"there is no tool {name!r}")
+        if not self._answered and tool.filler:
+            self._say(tool.filler)
+        state.running = f"{flow.node}.{flow.visit}.{state.reply}"
+        is_long = tool.timeout_ms > LONG_MS
+        call = ToolCall(id=state.running, tool=name, arguments=arguments, key=self._key(name, arguments))
+        self._run(call, aside=is_long)
+        if is_long:
+            state.errand = name
+            if not state.said:
+                self._say(self.version.phrases.filler)
+            self._close()
+
+    # --- while a long tool runs ---
+
+    def _answer_aside(self, words: str, keys: str) -> None:
+        """The caller talks while a long tool runs."""
+        state, tool = self.state, self.tools[self.state.errand]
+        assert state.flow
+        event = f"key:{keys}" if keys else wish(words) or ""
+        step = self._unless_acting(self.walk.happened(state.flow, event, self._moment))
+        if step is None and is_cancel(words):
+            step = self._unless_acting(self.walk.cancelled(state.flow, self._moment))
+            if step:
+                self._say(self.version.phrases.cancelled)
+        if step:
+            return self._go(step)
+        state.flow = self.walk.volunteer(state.flow, words, self._moment)
+        if state.done:
+            return self._take_up_now(state.done)
+        self._think(tool.progress or self.version.phrases.still_working)
+
+    def _unless_acting(self, step: Step | None) -> Step | None:
+        """The step, and an end to the errand that it makes pointless; none if that is acting, since it can't be taken
+        back."""
+        state = self.state
+        if step and state.errand:
+            if self.tools[state.errand].acts:
+                return None
+            self._do(a.StopTool(state.running))
+            state.running, state.errand, state.done = "", "", None
+        return step
+
+    def _take_up(self) -> None:
+        """The errand is done, and nobody speaks."""
+        done = self.state.done
+        assert done
+        self._begin_reply()
+        self._take_up_now(done)
+
+    def _take_up_now(self, done: s.Returned) -> None:
+        state = self.state
+        state.running, state.errand, state.done = "", "", None
+        self._came_back(done)
+
+    def _came_back(self, signal: s.Returned) -> None:
+        """The node's tool came to this."""
+        state = self.state
+        assert state.flow
+        if signal.error is None:
+            node = self.walk.nodes[state.flow.node]
+            saves = self.tools[node.tool].saves if isinstance(node, Function) else {}
+            return self._go(self.walk.returned(state.flow, signal.output or {}, saves, self._moment))
+        if not signal.unknown and (step := self.walk.failed(state.flow, self._moment)):
+            return self._go(step)
+        self._give_up(f"tool failed: {signal.error}")
 
     def _returned(self, signal: s.Returned) -> None:
         state = self.state
         assert state.flow
         if state.running and signal.id == state.running:
+            if state.errand:
+                state.done = signal
+                if state.phase is Phase.LISTENING and not state.alive:
+                    self._take_up()
+                return None
             if state.cutting:
-                return  # we are giving up on it
+                return None  # we are giving up on it
             state.running = ""
-            if signal.error is None:
-                return self._go(self.walk.returned(state.flow, signal.output or {}, self._moment))
-            if not signal.unknown and (step := self.walk.failed(state.flow, self._moment)):
-                return self._go(step)
-            return self._give_up(f"tool failed: {signal.error}")
+            return self._came_back(signal)
         asked = next((r for r in state.requests if r.call and r.call.id == signal.id), None)
         if asked is None or not state.alive:
             return
         result = ToolResult(id=signal.id, output=signal.output, error=signal.error)
+        if asked.call and signal.output and asked.call.tool in self.tools:
+            state.flow = self.walk.saved(state.flow, signal.output, self.tools[asked.call.tool].saves)
         state.requests.remove(asked)
         state.remarks += [asked, Remark(role="result", call=asked.call, result=result)]
         if not state.requests:
@@ -845,10 +1087,16 @@ class Conversation:
                     self._interrupt()  # a recogniser that says nothing yet has still to say what it was
                 else:
                     self._resume()
-            case "caller" if before is Phase.LISTENING:
+            case "progress" if before is Phase.LISTENING and state.errand:
+                self._begin_reply()
+                self._say(self.tools[state.errand].progress or phrases.still_working)
+                self._close()
+            case "caller" if before is Phase.LISTENING and not state.errand:
                 state.silences += 1
                 self._begin_reply()
-                if state.silences > 2:
+                if step := self._after_silence():
+                    self._go(step)
+                elif state.silences > 2:
                     self._say(phrases.farewell)
                     self._leave(Ending(do="hang_up", outcome="silence"))
                 else:
@@ -856,13 +1104,22 @@ class Conversation:
                     self._close()
             case "reply" if state.alive:
                 state.delays += 1
-                if state.delays > 2:
+                if state.delays > 2 and not (state.granted or state.running):  # a tool has a time of its own
                     return self._give_up("no answer in time")
                 first = state.delays == 1
                 if not state.closed:
                     state.fillers += 1
                     self._say(phrases.filler if first else phrases.apology)
                 self._do(a.Watch("reply", patience.apology_ms if first else patience.give_up_ms))
+
+    def _after_silence(self) -> Step | None:
+        """Where the caller's silence leads, if the flow has a way for it."""
+        state = self.state
+        assert state.flow
+        step = self.walk.happened(state.flow, f"silence:{state.silences}", self._moment)
+        if step is None and state.silences > 2:
+            step = self.walk.happened(state.flow, "silence", self._moment)
+        return step
 
     def _owe_answer(self, ended: int | None) -> a.Watch:
         """The agent owes an answer: ask for patience before the caller's silence gets too long."""
@@ -888,7 +1145,8 @@ class Conversation:
         """A tool is under way whose outcome must be known."""
         state = self.state
         names = [request.call.tool for request in state.requests if request.call] if state.granted else []
-        return bool(state.running) or any(self.tools[name].acts for name in names if name in self.tools)
+        waited_for = bool(state.running) and not state.errand
+        return waited_for or any(self.tools[name].acts for name in names if name in self.tools)
 
     @property
     def _turn(self) -> Turn:
@@ -915,7 +1173,7 @@ class Conversation:
         began = self.state.began or getattr(signal, "now", None)
         assert began is not None, "the first signal is Opened"
         now = began + timedelta(milliseconds=signal.at)
-        return Moment(now.astimezone(self._zone), self.organisation.country)
+        return Moment(now.astimezone(self._agent.zone), self.organisation.country)
 
 
 def _concerns(draft: State, signal: s.Signal) -> bool:
@@ -923,6 +1181,16 @@ def _concerns(draft: State, signal: s.Signal) -> bool:
         asked = [request.call.id for request in draft.requests if request.call]
         return signal.id in (draft.running, *asked)
     return getattr(signal, "reply", None) == draft.reply
+
+
+def _told(remarks: list[Remark], node: Handoff) -> list[Remark]:
+    """What another agent is told of what was said."""
+    if node.history == "all":
+        return remarks
+    callers = [i for i, remark in enumerate(remarks) if remark.role == "caller"]
+    if node.history == "none" or not callers:
+        return []
+    return remarks[callers[-node.turns :][0] :]
 
 
 def _plus(ms: int | None, more: int) -> int | None:

@@ -1,75 +1,57 @@
-"""One step along a flow: from what the caller said, or a tool returned, to what the agent says and does next.
+"""A flow walked: from what the caller said, or a tool returned, to what the agent says and does next. Pure.
 
-Pure. A step is computed whole and takes effect whole: `Step.state` replaces the old state, or nothing does.
+What needs no model goes first: events, then typed answers, then equations. What only a model can judge is asked in the
+same request that writes the reply.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from domain import conditions
+from domain import conditions, keypad
 from domain.moment import Moment
-from domain.reading import read_all, wish
+from domain.output import taken
+from domain.reading import read, read_all, wish
+from domain.step import Ask, FlowStuck, HandOver, HangUp, Listen, PutThrough, Run, Step
 from domain.template import aloud, plain
-from schemas.flow import Branch, Edge, End, Flow, FlowState, Function, Node, Start, Talk, Transfer
-from schemas.variable import Expectation, Value, Variable
+from schemas.flow import (
+    BACK,
+    Anywhere,
+    Branch,
+    Edge,
+    End,
+    Flow,
+    FlowState,
+    Function,
+    Handoff,
+    Menu,
+    Node,
+    Sms,
+    Start,
+    Talk,
+    Transfer,
+)
+from schemas.variable import Choice, Expectation, Kind, Value, Variable
 
 LONGEST_WALK = 100
 """Nodes passed without listening, after which a flow is going round in circles."""
+DEEPEST = 10
+"""Nodes that are kept to return to; beyond, the one that was left first is forgotten."""
+ALWAYS_KNOWN = ("caller", "open")
+"""Variables of every flow: the caller's number, and whether it is within the agent's hours."""
+SEND_SMS = "send_sms"
+"""The tool that a text message's node runs."""
 
-
-class FlowStuck(Exception):
-    """The flow led nowhere, or in circles. The message names the node."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Let the caller speak."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Let the model speak."""
-
-    fallback: str
-    """What to say without one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Run a tool."""
-
-    tool: str
-    arguments: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class PutThrough:
-    """Transfer the caller; an empty number means the agent's own."""
-
-    number: str
-    way_back: bool
-
-
-@dataclass(frozen=True, slots=True)
-class HangUp:
-    """End the call."""
-
-    outcome: str
-
-
-Then = Listen | Ask | Run | PutThrough | HangUp
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a step came to."""
-
-    state: FlowState
-    say: tuple[str, ...]
-    """Sentences to speak first, in order."""
-    then: Then
+_VOLUNTEERED: Mapping[Kind, frozenset[Kind]] = {
+    "date": frozenset(),
+    "time": frozenset(),
+    "number": frozenset({"number", "digits", "phone"}),
+    "digits": frozenset({"number", "digits", "phone"}),
+    "phone": frozenset({"number", "digits", "phone"}),
+    "choice": frozenset({"choice"}),
+}
+"""Kinds that can be told from a caller's words though nobody asked, and for each the kinds that mustn't be asked for at
+the same time, since the words would fit both."""
 
 
 class Walk:
@@ -80,7 +62,6 @@ class Walk:
         self.nodes: Mapping[str, Node] = {node.id: node for node in flow.nodes}
         self.variables: Mapping[str, Variable] = {variable.name: variable for variable in flow.variables}
         self.kinds = {name: variable.kind for name, variable in self.variables.items()}
-        self.anywhere = {way.condition: node.id for node in flow.nodes for way in node.anywhere if way.when == "event"}
 
     @cached_property
     def fixed_texts(self) -> frozenset[str]:
@@ -88,193 +69,398 @@ class Walk:
         texts = set[str]()
         for node in self.flow.nodes:
             match node:
-                case Start() | End() | Transfer():
+                case Start() | End() | Transfer() | Handoff() | Sms():
                     texts.add(node.say)
-                case Talk():
+                case Talk() | Menu():
                     texts.update((node.say, *node.retries))
                 case Function():
                     texts.add(node.meanwhile)
-        texts.update(variable.ask for variable in self.flow.variables)
+        for variable in self.flow.variables:
+            texts.update((variable.ask, variable.invalid))
         return frozenset(text for text in texts if text and "{{" not in text)
 
-    def begin(self, variables: Mapping[str, Value], moment: Moment) -> Step:
-        """The first step. `variables` are known from the start, `caller` among them."""
-        return self._enter(self.flow.start, FlowState(node="", variables=dict(variables)), moment)
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """What an equation may read."""
+        return frozenset({*self.variables, *ALWAYS_KNOWN})
 
-    def expectation(self, state: FlowState, language: str) -> Expectation:
-        """What the caller may say next."""
-        node = self.nodes[state.node]
-        if not isinstance(node, Talk):
-            return Expectation(language=language)
-        return Expectation(
-            asked=tuple(self.variables[name] for name in node.collect if name not in state.variables),
-            welcome=tuple(self.variables[name] for name in node.welcome),
-            language=language,
+    @cached_property
+    def _given_by_callers(self) -> frozenset[str]:
+        """Variables that some node asks for: others are filled by tools."""
+        return frozenset(
+            name for node in self.flow.nodes if isinstance(node, Talk) for name in (*node.collect, *node.welcome)
         )
+
+    # --- steps ---
+
+    def begin(self, variables: Mapping[str, Value], moment: Moment, visit: int = 0) -> Step:
+        """The first step. `variables` are known from the start, `caller` and `open` among them; `visit` is how many
+        nodes of another flow the conversation has been at."""
+        return self._enter(self.flow.start, FlowState(node="", visit=visit, variables=dict(variables)), moment)
 
     def answer(self, state: FlowState, words: str, moment: Moment) -> Step:
         """The caller said something."""
         match wish(words):
-            case "human" | "goodbye" as event if target := self.anywhere.get(event):
-                return self._enter(target, state, moment)
+            case "human" | "goodbye" as event if step := self.happened(state, event, moment):
+                return step
             case "repeat":
                 return self.question(state, moment)
-        return self.fill(state, self._read(state, words, moment), moment)
+        node = self.nodes[state.node]
+        if isinstance(node, Menu):
+            choice = read(_as_choice(node), words, moment)
+            return self._chosen(node, str(choice), state, moment) if choice else self._missed(state, node, moment)
+        if not isinstance(node, Talk):
+            return self.question(state, moment)
+        return self.fill(state, self._read(state, node, words, moment), moment)
+
+    def pressed(self, state: FlowState, keys: str, moment: Moment) -> Step:
+        """The caller pressed keys, as many as `is_enough` wanted."""
+        if step := self.happened(state, f"key:{keys}", moment):
+            return step
+        return self.fill(state, keypad.values(self.expectation(state, "").asked, keys, moment), moment)
+
+    def is_enough(self, state: FlowState, keys: str) -> bool:
+        """Whether no further key is awaited."""
+        asked = self.expectation(state, "").asked
+        if isinstance(self.nodes[state.node], Menu):
+            return True
+        is_way = any(way.when == "event" and way.condition == f"key:{keys}" for way, _ in self._ways(state))
+        takes_keys = any(keypad.longest(variable) > 1 for variable in asked)
+        return (is_way and not takes_keys) or keypad.enough(asked, keys)
 
     def fill(self, state: FlowState, values: Mapping[str, Value], moment: Moment) -> Step:
-        """Values for what the node collects or welcomes, from wherever they came. None of them is a miss."""
-        node = self._talk(state)
+        """Values for what the node collects or welcomes, and for what may be given anytime, from wherever they came.
+        None of them is a miss."""
+        node = self.nodes[state.node]
+        if isinstance(node, Menu):
+            return self._missed(state, node, moment)
+        if not isinstance(node, Talk):
+            return self.question(state, moment)
         known = state.variables
+        good = {name: value for name, value in values.items() if self._is_valid(name, {**known, **values})}
+        if refused := [name for name in values if name not in good]:
+            kept = state.model_copy(update={"variables": {**known, **good}})
+            return self._refuse(self.variables[refused[0]], {**known, **values}, kept, node, moment)
         # A confirmation belongs to the values that it was asked about: once one changes, the answer is void.
         corrected = [name for name in node.welcome if name in values and values[name] != known.get(name, values[name])]
         if corrected:
-            values = {name: value for name, value in values.items() if name in node.welcome}
-        if node.collect and not values:
+            good = {name: value for name, value in good.items() if name in node.welcome}
+        if not good and self._missing(node, state):
             return self._missed(state, node, moment)
-        state = state.model_copy(update={"variables": {**known, **values}, "misses": 0})
+        before = state
+        state = state.model_copy(update={"variables": {**known, **good}, "misses": 0})
+        given = frozenset(good)
         if corrected:
             edge = _event(node, "corrected")
-            return self._enter(edge.to if edge else node.id, state, moment)
+            return self._enter(edge.to if edge else node.id, state, moment, given)
+        if target := self._now_holds(before, state):
+            return self._from_anywhere(target, state, moment)
         if missing := [name for name in node.collect if name not in state.variables]:
             ask = self.variables[missing[0]].ask
             return Step(state, self._texts(state, moment, ask), Listen()) if ask else self.question(state, moment)
-        if node.prompt and not self._leads_on(node, state):
+        if (edge := self._holding(node, state)) is not None:
+            return self._enter(edge.to, state, moment, given)
+        if (node.prompt and not node.collect) or self._is_judged(node):
             return Step(state, (), Ask(""))
+        return self._enter(self._way_out(node, state), state, moment, given)
+
+    def happened(self, state: FlowState, event: str, moment: Moment) -> Step | None:
+        """What an event leads to (see `domain.events`): the node's own way for it first, then one from anywhere; None
+        if there is neither."""
+        if edge := _event(self.nodes[state.node], event):
+            return self._enter(edge.to, state, moment)
+        for way, id in self._ways_in():
+            if way.when == "event" and way.condition == event and id != state.node:
+                return self._from_anywhere(id, state, moment)
+        return None
+
+    def judgeable(self, state: FlowState) -> dict[str, str]:
+        """What the model may judge to hold, by the name that it says so with."""
+        node = self.nodes[state.node]
+        own = {str(i): edge.condition for i, edge in enumerate(node.edges) if edge.when == "prompt"}
+        if isinstance(node, Menu):
+            own = {str(i): _in_words(edge) for i, edge in enumerate(node.edges) if edge.when == "event"}
+        others = {
+            f"{id}:{i}": way.condition
+            for id, each in self.nodes.items()
+            for i, way in enumerate(each.anywhere)
+            if way.when == "prompt" and id != node.id
+        }
+        return own | others
+
+    def follow(self, state: FlowState, which: str, moment: Moment) -> Step | None:
+        """The model judged that this one of `judgeable` holds; None if there is no such."""
+        if which not in self.judgeable(state):
+            return None
+        if which.isdecimal():
+            return self._enter(self.nodes[state.node].edges[int(which)].to, state, moment)
+        return self._from_anywhere(which.rpartition(":")[0], state, moment)
+
+    def unjudged(self, state: FlowState, spoke: bool, moment: Moment) -> Step | None:
+        """The model judged nothing to hold: the way for everything else, unless the caller is to go on here, since the
+        model `spoke` to them or the node needs more of them."""
+        node = self.nodes[state.node]
+        collected = isinstance(node, Talk) and bool(node.collect) and not self._missing(node, state)
+        if isinstance(node, Branch) or (collected and not spoke):
+            return self._enter(self._way_out(node, state), state, moment)
+        return None
+
+    def again(self, state: FlowState, moment: Moment) -> Step:
+        """The node's tool once more, as the same effect."""
+        return Step(state, (), self._run(self.nodes[state.node], state, moment))
+
+    def returned(self, state: FlowState, output: Mapping[str, Any], saves: Mapping[str, str], moment: Moment) -> Step:
+        """The node's tool came back. `saves` are the tool's own; the node's come before them."""
+        node = self.nodes[state.node]
+        state = self.saved(state, output, {**saves, **node.saves} if isinstance(node, Function) else saves)
         return self._enter(self._way_out(node, state), state, moment)
 
-    def follow(self, state: FlowState, edge: int, moment: Moment) -> Step:
-        """The model judged that the node's edge of this position holds."""
-        return self._enter(self._talk(state).edges[edge].to, state, moment)
+    def saved(self, state: FlowState, output: Mapping[str, Any], saves: Mapping[str, str]) -> FlowState:
+        """With what the flow's variables take of a tool's output."""
+        found = {name: taken(output, path) for name, path in saves.items() if name in self.variables}
+        known = {name: value for name, value in found.items() if value is not None}
+        return state.model_copy(update={"variables": {**state.variables, **known}})
 
-    def judged(self, state: FlowState, which: str) -> bool:
-        """Whether the model may say that the node's edge of this position holds."""
-        edges = self._talk(state).edges
-        return which.isdecimal() and int(which) < len(edges) and edges[int(which)].when == "prompt"
-
-    def again(self, state: FlowState) -> Step:
-        """The function node's tool once more, as the same effect."""
+    def failed(self, state: FlowState, moment: Moment, how: str = "") -> Step | None:
+        """The node's tool, message, transfer or handoff failed: where its edge for that leads, None if it has none."""
         node = self.nodes[state.node]
-        assert isinstance(node, Function)
-        return Step(state, (), self._run(node, state))
-
-    def returned(self, state: FlowState, output: Mapping[str, Any], moment: Moment) -> Step:
-        """The function node's tool came back."""
-        node = self.nodes[state.node]
-        assert isinstance(node, Function)
-        saved = {name: output[field] for name, field in node.saves.items() if output.get(field) is not None}
-        state = state.model_copy(update={"variables": {**state.variables, **saved}})
-        return self._enter(self._way_out(node, state), state, moment)
-
-    def failed(self, state: FlowState, moment: Moment) -> Step | None:
-        """The node's tool or transfer failed: where its edge for that leads, None if it has none."""
-        edge = _event(self.nodes[state.node], "failed")
+        edge = (_event(node, f"failed:{how}") if how else None) or _event(node, "failed")
         return self._enter(edge.to, state, moment) if edge else None
+
+    def cancelled(self, state: FlowState, moment: Moment) -> Step | None:
+        """The caller no longer wants the node's tool: where its edge for that leads, or the one for failing."""
+        edge = _event(self.nodes[state.node], "cancelled")
+        return self._enter(edge.to, state, moment) if edge else self.failed(state, moment)
+
+    def question(self, state: FlowState, moment: Moment) -> Step:
+        """Where we stand, once more: what the node says or asks."""
+        node = self.nodes[state.node]
+        if isinstance(node, Branch):
+            return Step(state, (), Ask(""))
+        if not isinstance(node, Talk | Menu):
+            return Step(state, (), Listen())
+        if isinstance(node, Talk) and node.prompt:
+            return Step(state, (), Ask(self._opening(node, state)))
+        return Step(state, self._texts(state, moment, self._opening(node, state)), Listen())
+
+    def volunteer(self, state: FlowState, words: str, moment: Moment) -> FlowState:
+        """With what the caller mentions while something else is under way."""
+        volunteered = self._volunteered(state, ())
+        heard = read_all(volunteered, words, moment)
+        found = {variable.name: heard[variable.name] for variable in volunteered if variable.name in heard}
+        good = {name: value for name, value in found.items() if self._is_valid(name, {**state.variables, **found})}
+        return state.model_copy(update={"variables": {**state.variables, **good}})
+
+    # --- what may come ---
+
+    def expectation(self, state: FlowState, language: str) -> Expectation:
+        """What the caller may say next."""
+        node = self.nodes[state.node]
+        match node:
+            case Menu():
+                return Expectation(asked=(_as_choice(node),), language=language)
+            case Talk():
+                asked = tuple(self.variables[name] for name in self._missing(node, state))
+                welcome = tuple(self.variables[name] for name in node.welcome)
+                return Expectation(asked=asked, welcome=welcome, language=language)
+        return Expectation(language=language)
+
+    def rememberable(self, state: FlowState) -> tuple[Variable, ...]:
+        """What a model may fill here: what the node collects and welcomes, and what may be given anytime."""
+        node = self.nodes[state.node]
+        here = (*node.collect, *node.welcome) if isinstance(node, Talk) else ()
+        anytime = [
+            name
+            for name, variable in self.variables.items()
+            if variable.anytime and name in self._given_by_callers and name not in state.variables
+        ]
+        return tuple(self.variables[name] for name in dict.fromkeys((*here, *anytime)))
+
+    def leads_from_anywhere(self, event: str) -> bool:
+        """Whether some node is reached from anywhere by it."""
+        return any(way.when == "event" and way.condition == event for way, _ in self._ways_in())
 
     # --- inside ---
 
-    def _enter(self, id: str, state: FlowState, moment: Moment) -> Step:
-        """Walks from node to node, gathering what is said, until the world is needed."""
+    def _enter(
+        self, id: str, state: FlowState, moment: Moment, given: Collection[str] = (), returning: bool = False
+    ) -> Step:
+        """Walks from node to node, gathering what is said, until the world is needed. `given` was said just now."""
         said: list[str] = []
         for _ in range(LONGEST_WALK):
+            if id == BACK:
+                if not state.stack:
+                    raise FlowStuck(f"{state.node!r} leads back, but nothing was left for it")
+                id, returning = state.stack[-1], True
+                state = state.model_copy(update={"stack": state.stack[:-1]})
             node = self.nodes[id]
-            state = self._arrive(node, state)
+            state = self._arrive(node, state, given, returning)
+            returning = False
             match node:
                 case Start():
                     said += self._texts(state, moment, node.say)
                 case Talk():
-                    missing = [name for name in node.collect if name not in state.variables]
+                    missing = self._missing(node, state)
                     if missing or not node.collect:
                         if node.prompt:
                             return Step(state, tuple(said), Ask(self._ask(missing)))
                         said += self._texts(state, moment, node.say or self._ask(missing))
                     if missing:
                         return Step(state, tuple(said), Listen())
-                    if not node.collect and not self._passes_through(node):
+                    if not node.collect and (node.welcome or self._is_judged(node)):
                         return Step(state, tuple(said), Listen())
+                case Menu():
+                    said += self._texts(state, moment, node.say)
+                    return Step(state, tuple(said), Listen())
                 case Branch():
-                    pass
-                case Function():
-                    said += self._texts(state, moment, node.meanwhile)
-                    return Step(state, tuple(said), self._run(node, state))
+                    if self._is_judged(node) and self._holding(node, state) is None:
+                        return Step(state, tuple(said), Ask(""))
+                case Function() | Sms():
+                    waiting = node.meanwhile if isinstance(node, Function) else node.say
+                    said += self._texts(state, moment, waiting)
+                    return Step(state, tuple(said), self._run(node, state, moment))
                 case Transfer():
                     said += self._texts(state, moment, node.say)
                     number = str(plain(node.number, state.variables) or "")
-                    return Step(state, tuple(said), PutThrough(number, way_back=_event(node, "failed") is not None))
+                    briefing = aloud(node.briefing, state.variables, self.kinds, moment)
+                    way_back = _event(node, "failed") is not None
+                    return Step(state, tuple(said), PutThrough(number, way_back, briefing))
+                case Handoff():
+                    said += self._texts(state, moment, node.say)
+                    return Step(state, tuple(said), HandOver(node))
                 case End():
                     said += self._texts(state, moment, node.say)
                     return Step(state, tuple(said), HangUp(node.outcome))
-                case _:
-                    raise FlowStuck(f"{node.type} isn't walked yet")
             id = self._way_out(node, state)
         raise FlowStuck(f"the flow goes round in circles at {id!r}")
 
-    @staticmethod
-    def _arrive(node: Node, state: FlowState) -> FlowState:
-        variables = state.variables
-        if isinstance(node, Talk) and node.afresh:
-            variables = {name: value for name, value in variables.items() if name not in node.collect}
-        return FlowState(node=node.id, visit=state.visit + 1, variables=variables)
+    def _from_anywhere(self, id: str, state: FlowState, moment: Moment) -> Step:
+        stack = (*state.stack, state.node)[-DEEPEST:]
+        return self._enter(id, state.model_copy(update={"stack": stack}), moment)
 
     @staticmethod
-    def _passes_through(node: Talk) -> bool:
-        """A node that neither collects nor welcomes anything only says something."""
-        return not node.welcome
+    def _arrive(node: Node, state: FlowState, given: Collection[str], returning: bool) -> FlowState:
+        variables = state.variables
+        if isinstance(node, Talk) and node.afresh and not returning:
+            kept = [name for name in variables if name not in node.collect or name in given]
+            variables = {name: variables[name] for name in kept}
+        return FlowState(node=node.id, visit=state.visit + 1, stack=state.stack, variables=variables)
 
     def _way_out(self, node: Node, state: FlowState) -> str:
+        if edge := self._holding(node, state):
+            return edge.to
         for edge in node.edges:
-            if edge.when == "always" or (edge.when == "equation" and self._holds(edge, state)):
+            if edge.when == "always":
                 return edge.to
         raise FlowStuck(f"no edge leads out of {node.id!r}")
 
-    def _leads_on(self, node: Talk, state: FlowState) -> bool:
-        """Whether a prompted node is done without the model's judgement."""
-        return bool(node.collect) or any(edge.when == "equation" and self._holds(edge, state) for edge in node.edges)
+    def _holding(self, node: Node, state: FlowState) -> Edge | None:
+        """The first edge whose equation holds."""
+        return next(
+            (edge for edge in node.edges if edge.when == "equation" and self._holds(edge.condition, state)), None
+        )
 
-    def _holds(self, edge: Edge, state: FlowState) -> bool:
-        return conditions.holds(edge.condition, self.variables, state.variables)
+    @staticmethod
+    def _is_judged(node: Node) -> bool:
+        return any(edge.when == "prompt" for edge in node.edges)
 
-    def _read(self, state: FlowState, words: str, moment: Moment) -> dict[str, Value]:
-        node = self._talk(state)
-        asked = [self.variables[name] for name in node.collect if name not in state.variables]
+    def _holds(self, equation: str, state: FlowState) -> bool:
+        return conditions.holds(equation, self._names, state.variables)
+
+    def _now_holds(self, before: FlowState, state: FlowState) -> str | None:
+        """The node into which an equation leads from anywhere, now that it holds."""
+        for way, id in self._ways_in():
+            if way.when != "equation" or id == state.node:
+                continue
+            if self._holds(way.condition, state) and not self._holds(way.condition, before):
+                return id
+        return None
+
+    def _ways_in(self) -> Iterator[tuple[Anywhere, str]]:
+        for node in self.flow.nodes:
+            for way in node.anywhere:
+                yield way, node.id
+
+    def _ways(self, state: FlowState) -> Iterator[tuple[Edge | Anywhere, str]]:
+        """All that may lead on from here."""
+        for edge in self.nodes[state.node].edges:
+            yield edge, edge.to
+        yield from self._ways_in()
+
+    def _read(self, state: FlowState, node: Talk, words: str, moment: Moment) -> dict[str, Value]:
+        asked = [self.variables[name] for name in self._missing(node, state)]
         welcome = [self.variables[name] for name in node.welcome if name not in node.collect]
-        return read_all([*asked, *welcome], words, moment)
+        found = read_all([*asked, *welcome, *self._volunteered(state, (*asked, *welcome))], words, moment)
+        return {name: value for name, value in found.items() if name in self.variables}
 
-    def _missed(self, state: FlowState, node: Talk, moment: Moment) -> Step:
+    def _volunteered(self, state: FlowState, asked: Collection[Variable]) -> list[Variable]:
+        """What the caller may mention though nobody asked for it here, as far as words tell it by themselves."""
+        unset = [
+            self.variables[name]
+            for name in self.variables
+            if name in self._given_by_callers and name not in state.variables
+        ]
+        kinds = {variable.kind for variable in asked}
+        return [
+            variable
+            for variable in unset
+            if variable.anytime
+            and variable not in asked
+            and variable.kind in _VOLUNTEERED
+            and variable.kind not in kinds
+            and not kinds & _VOLUNTEERED[variable.kind]
+            and [each.kind for each in unset].count(variable.kind) == 1
+        ]
+
+    def _is_valid(self, name: str, values: Mapping[str, Value]) -> bool:
+        equation = self.variables[name].valid
+        return not equation or conditions.holds(equation, self._names, values)
+
+    def _refuse(
+        self, variable: Variable, wanted: Mapping[str, Value], state: FlowState, node: Talk, moment: Moment
+    ) -> Step:
+        """A value that can't be taken: says why, and asks again."""
+        step = self._missed(state, node, moment)
+        if step.state.node != node.id or not variable.invalid:
+            return step
+        why = aloud(variable.invalid, wanted, self.kinds, moment)
+        ask = variable.ask or self._opening(node, state)
+        return Step(step.state, (why, *self._texts(state, moment, ask)), Listen())
+
+    def _missed(self, state: FlowState, node: Talk | Menu, moment: Moment) -> Step:
         misses = state.misses + 1
-        if misses > max(len(node.retries), 1):
-            edge = _event(node, "misunderstood")
-            target = edge.to if edge else self.anywhere.get("misunderstood")
-            if target:
-                return self._enter(target, state, moment)
+        if step := self.happened(state, f"misunderstood:{misses}", moment):
+            return step
+        if misses > max(len(node.retries), 1) and (step := self.happened(state, "misunderstood", moment)):
+            return step
         state = state.model_copy(update={"misses": misses})
         # The words were no typed answer: a model may make more of them; without one the retry is said.
         retry = node.retries[min(misses, len(node.retries)) - 1] if node.retries else self._opening(node, state)
         return Step(state, (), Ask(" ".join(self._texts(state, moment, retry))))
 
-    def question(self, state: FlowState, moment: Moment) -> Step:
-        """Where we stand, once more: what the node says or asks."""
-        node = self.nodes[state.node]
-        if not isinstance(node, Talk):
-            return Step(state, (), Listen())
-        if node.prompt:
-            return Step(state, (), Ask(self._opening(node, state)))
-        return Step(state, self._texts(state, moment, self._opening(node, state)), Listen())
+    def _chosen(self, node: Menu, key: str, state: FlowState, moment: Moment) -> Step:
+        edge = _event(node, f"key:{key}")
+        assert edge
+        return self._enter(edge.to, state, moment)
 
-    def _opening(self, node: Talk, state: FlowState) -> str:
-        return node.say or self._ask([name for name in node.collect if name not in state.variables])
+    def _opening(self, node: Talk | Menu, state: FlowState) -> str:
+        return node.say or (self._ask(self._missing(node, state)) if isinstance(node, Talk) else "")
 
     @staticmethod
-    def _run(node: Function, state: FlowState) -> Run:
-        return Run(node.tool, {name: plain(text, state.variables) for name, text in node.arguments.items()})
+    def _missing(node: Talk, state: FlowState) -> list[str]:
+        return [name for name in node.collect if name not in state.variables]
+
+    def _run(self, node: Node, state: FlowState, moment: Moment) -> Run:
+        match node:
+            case Function():
+                return Run(node.tool, {name: plain(text, state.variables) for name, text in node.arguments.items()})
+            case Sms():
+                to = plain(node.to, state.variables) if node.to else state.variables.get("caller", "")
+                return Run(SEND_SMS, {"to": to, "text": aloud(node.text, state.variables, self.kinds, moment)})
+        raise FlowStuck(f"{node.id!r} runs nothing")
 
     def _ask(self, missing: list[str]) -> str:
         return self.variables[missing[0]].ask if missing else ""
-
-    def _talk(self, state: FlowState) -> Talk:
-        node = self.nodes[state.node]
-        if not isinstance(node, Talk):
-            raise FlowStuck(f"{state.node!r} doesn't listen")
-        return node
 
     def _texts(self, state: FlowState, moment: Moment, text: str) -> tuple[str, ...]:
         spoken = aloud(text, state.variables, self.kinds, moment).strip()
@@ -283,3 +469,20 @@ class Walk:
 
 def _event(node: Node, name: str) -> Edge | None:
     return next((edge for edge in node.edges if edge.when == "event" and edge.condition == name), None)
+
+
+def _keyed(node: Menu) -> Iterator[tuple[str, Edge]]:
+    for edge in node.edges:
+        kind, _, key = edge.condition.partition(":")
+        if edge.when == "event" and kind == "key":
+            yield key, edge
+
+
+def _as_choice(node: Menu) -> Variable:
+    """What a menu offers, as if it were asked for: a recogniser listens for its words."""
+    choices = tuple(Choice(value=key, says=edge.says) for key, edge in _keyed(node))
+    return Variable(name="menu", kind="choice", choices=choices)
+
+
+def _in_words(edge: Edge) -> str:
+    return f"the caller wants: {edge.label or ', '.join(edge.says) or edge.condition}"

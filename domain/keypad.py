@@ -13,11 +13,11 @@ def enough(asked: Sequence[Variable], keys: str) -> bool:
     """Whether no further key is awaited."""
     if keys.endswith(END):
         return True
-    longest = max((_longest(variable) for variable in asked), default=1)
-    return len(keys) >= longest
+    return len(keys) >= max(map(longest, asked), default=1)
 
 
-def _longest(variable: Variable) -> int:
+def longest(variable: Variable) -> int:
+    """How many keys a value may take."""
     match variable.kind:
         case "digits":
             return variable.digits[1]

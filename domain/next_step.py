@@ -10,16 +10,18 @@ MOST_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Open a stream, after a pause in seconds."""
+    """Open a stream, after a pause in seconds, or after keys were pressed."""
 
     pause_s: int = 0
+    keys: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Put the caller through."""
+    """Put the caller through; with a briefing the person is asked first."""
 
     number: str
+    briefing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +47,27 @@ def decide(
     | any         | the call is over       | hang up                                        |
     | over        |                        | hang up, with an apology if it failed          |
     | transfer    |                        | dial                                           |
+    | keys        |                        | press them, and another stream                 |
     | dialled     | nothing of the dialling| dial (the question was asked twice)            |
+    | dialled     | completed, but the person had declined | as for anything else           |
     | dialled     | completed              | hang up                                        |
     | dialled     | anything else          | the flow's way back, or an apology             |
     | streaming   |                        | another stream; after three the fallback number|
     """
     if call_status in OVER:
         return _over(entry, entry.outcome or "caller_left"), HangUp()
+    if dial_status in ("completed", "answered") and entry.briefing and not entry.accepted:
+        dial_status = "declined"
     match entry.stage:
         case "over":
             return entry, Apologise() if entry.outcome.startswith("failed") else HangUp()
         case "transfer":
-            return entry.model_copy(update={"stage": "dialled"}), Dial(entry.dial)
+            return entry.model_copy(update={"stage": "dialled"}), Dial(entry.dial, entry.briefing)
+        case "keys":
+            pressed = _stream(entry, "").model_copy(update={"tries": entry.tries})
+            return pressed, Stream(keys=entry.dial)
         case "dialled" if not dial_status:
-            return entry, Dial(entry.dial)
+            return entry, Dial(entry.dial, entry.briefing)
         case "dialled" if dial_status in ("completed", "answered"):
             return _over(entry, entry.outcome or "transferred"), HangUp()
         case "dialled" if entry.way_back:

@@ -9,16 +9,18 @@ from domain.turn import Phase
 from schemas.conversation import Turn
 from schemas.flow import FlowState
 from schemas.remark import Remark
-from schemas.signals import Signal
+from schemas.signals import Returned, Signal
 
 
 class Ending(BaseModel):
     """What happens once the agent's last words are said."""
 
-    do: Literal["hang_up", "put_through"]
-    outcome: str
+    do: Literal["hang_up", "put_through", "hand_over", "press_keys"]
+    outcome: str = ""
     number: str = ""
+    """To put through to; or the keys to press."""
     way_back: bool = False
+    briefing: str = ""
 
 
 class State(BaseModel):
@@ -27,6 +29,13 @@ class State(BaseModel):
     format: int = 1
     phase: Phase = Phase.GONE
     began: datetime | None = None
+    agent: str = ""
+    """The one that has the conversation, if it was handed over."""
+    handoffs: int = 0
+    reason: str = ""
+    """Why it was handed over."""
+    caller: str = ""
+    """Their number, E.164, or empty."""
     flow: FlowState | None = None
     remarks: list[Remark] = []
     turn: Turn | None = None
@@ -96,7 +105,11 @@ class State(BaseModel):
     cutting: bool = False
     """The reply is being cut; what was heard of it isn't known yet."""
     running: str = ""
-    """The function node's tool call that is under way."""
+    """The node's tool call that is under way."""
+    errand: str = ""
+    """Its tool, if it is a long one: the conversation goes on meanwhile."""
+    done: Returned | None = None
+    """What came of the errand, while somebody still speaks."""
     ending: Ending | None = None
     failing: str = ""
     """Why we give up, while the reply under way is being cut for it."""

@@ -18,6 +18,7 @@ from domain import next_step
 from domain.flow_check import FlowRefused, refuse_if_broken
 from domain.hours import is_open
 from domain.ports import Document, Event, Ports, Task, Transaction, Unavailable, Where
+from domain.team import pin_team
 from domain.ticket import Ticket, issue
 from schemas.agent import Agent, AgentVersion
 from schemas.call import OVER, CallEntry
@@ -194,6 +195,7 @@ class Webhooks:
             organisation=organisation.id,
             agent=agent.id,
             version=version.number,
+            team=await pin_team(ports.documents, f"organisations/{organisation.id}", version),
             channel="phone",
             call_sid=sid,
             number=called,

@@ -14,6 +14,7 @@ from domain import acts as a
 from domain.conversation import Conversation
 from domain.phrases import PhraseBook
 from domain.ports import BadStart, Event, Ports, Stream, Transaction, Unavailable
+from domain.team import versions_of
 from domain.ticket import Ticket, open_ticket
 from media_service.alongside import alongside
 from media_service.call import Call
@@ -21,7 +22,6 @@ from media_service.capacity import Capacity
 from media_service.garbage import out_of_the_way
 from media_service.journal import path_of, take
 from media_service.live import Live
-from schemas.agent import AgentVersion
 from schemas.call import CallEntry
 from schemas.conversation import Conversation as Stored
 from schemas.organisation import Organisation
@@ -133,15 +133,17 @@ class MediaService:
         root = f"organisations/{ticket.organisation}"
         path = path_of(ticket.organisation, ticket.conversation)
         stored = Stored.model_validate(await ports.documents.get(path))
-        version = await ports.documents.get(f"{root}/agents/{stored.agent}/versions/{stored.version}")
+        pinned = {**stored.team, stored.agent: stored.version}
+        versions = await versions_of(ports.documents, root, pinned)
         organisation = Organisation.model_validate(await ports.documents.get(root))
         state, journal, number = await take(ports.documents, path, ports.clock)
         conversation = Conversation(
             stored.id,
             organisation,
-            AgentVersion.model_validate(version),
+            versions[stored.agent],
             await ports.tools.offered(organisation),
             state,
+            versions,
         )
         conversation.fold(journal)
         now = ports.clock.now()
@@ -182,8 +184,11 @@ class MediaService:
             match call.outcome.act:
                 case a.HangUp(outcome=came_to):
                     changes |= {"stage": "over", "outcome": entry.outcome or came_to}
-                case a.PutThrough(number=number, way_back=way_back, outcome=came_to):
+                case a.PutThrough(number=number, way_back=way_back, outcome=came_to, briefing=briefing):
                     changes |= {"stage": "transfer", "dial": number, "way_back": way_back, "outcome": came_to}
+                    changes |= {"briefing": briefing, "accepted": False}
+                case a.PressKeys(digits=digits):
+                    changes |= {"stage": "keys", "dial": digits}
             if changes and entry.stage == "streaming" and entry.claimed == claimed:
                 tx.put(path, entry.model_copy(update=changes).model_dump(mode="json"))
 

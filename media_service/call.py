@@ -19,6 +19,7 @@ from media_service.ear import Ear
 from media_service.journal import Journal
 from media_service.mouth import Mouth
 from media_service.watchdog import Watchdog
+from schemas.agent import AgentVersion
 from schemas.signals import Deaf, Garbled, Heard, Lost, Opened, Overdue, Pressed, Returned, Signal
 
 CONFIRM_S = 0.5
@@ -38,7 +39,7 @@ log = structlog.get_logger()
 class Outcome:
     """How the line ended, for whoever answers the carrier next."""
 
-    act: a.HangUp | a.PutThrough | None = None
+    act: a.HangUp | a.PutThrough | a.PressKeys | None = None
     """What the conversation decided; None if the line was lost."""
     why: str = ""
 
@@ -61,25 +62,34 @@ class Call:
         self._loop = asyncio.get_running_loop()
         self._zero = self._loop.time() - self.opened.at / 1000
         self._inbox = asyncio.Queue[Signal | None](MOST_WAITING)
-        self._style = VoiceStyle(voice=version.voice, language=version.language, speed=version.speed)
-        self.ports = chosen(self.ports, version.providers, self._emit)
-        self._phrases = version.phrases.model_dump().values()
-        fixed = {*self._phrases, *self.conversation.walk.fixed_texts}
-        self._voice = RememberingVoice(self.ports.voice, self.phrases, fixed, version.phrases.filler)
-        self._mouth = Mouth(self.line, self._voice, self._style, self._start, self._emit, self._gate)
+        self._providers = self.ports
+        """All that the deployment has; `ports` are those that the agent asks."""
+        self._mouth = Mouth(self.line, *self._way_to_speak(version), self._start, self._emit, self._gate)
         self._ear = Ear(version.listening, self.ports.detector(), version.language, self._mouth.played)
         self._watchdog = Watchdog(self._mouth.audible_until, self._overdue)
         self._journal = Journal(self.ports.documents, self.ports.clock, self.conversation, self.batch, self._fenced)
         self._thinking: asyncio.Task[None] | None = None
         self._looking_up = set[asyncio.Task[None]]()  # for the reply that is being made
+        self._aside = dict[str, asyncio.Task[None]]()  # by the call's id: tools that run while the caller talks
+        self._transcribing: asyncio.Task[None] | None = None
+
+    def _way_to_speak(self, version: AgentVersion) -> tuple[RememberingVoice, VoiceStyle]:
+        """The agent's voice, and how it speaks; the providers that it asks are asked from now on."""
+        self.ports = chosen(self._providers, version.providers, self._emit)
+        style = VoiceStyle(voice=version.voice, language=version.language, speed=version.speed)
+        self._sayings = (tuple(version.phrases.model_dump().values()), style)
+        fixed = {*self._sayings[0], *self.conversation.walk.fixed_texts}
+        self._voice = RememberingVoice(self.ports.voice, self.phrases, fixed, version.phrases.filler)
+        return self._voice, style
 
     async def run(self) -> Outcome:
         """Holds the conversation until its line ends. Cancelling ends the line and stores what happened."""
         async with (
             self._journal,
-            alongside(self._hear(), self._transcribe(), self._learn_phrases(), self._journal.write()) as tasks,
+            alongside(self._hear(), self._learn_phrases(), self._journal.write()) as tasks,
         ):
             self._tasks = tasks
+            self._transcribing = self._start(self._transcribe())
             self._inbox.put_nowait(self.opened)
             try:
                 async for signal in self._signals():
@@ -119,9 +129,18 @@ class Call:
                 self._thinking = self._start(self._think(act))
             case a.RunTool():
                 running = self._start(self._run_tool(act))
-                if not act.acts:
+                if act.aside:
+                    self._aside[act.call.id] = running
+                elif not act.acts:
                     self._looking_up.add(running)
                     running.add_done_callback(self._looking_up.discard)
+            case a.StopTool(id=id):
+                if task := self._aside.pop(id, None):
+                    task.cancel()
+            case a.Search():
+                pass
+            case a.Become(version=version):
+                self._become(version)
             case a.Expect(expectation=expectation):
                 self._ear.expect(expectation)
             case a.Endpoint(silence_ms=silence_ms):
@@ -132,9 +151,18 @@ class Call:
                 self._watchdog.unwatch()
             case a.Record(turn=turn):
                 self._journal.record(turn)
-            case a.HangUp() | a.PutThrough():
+            case a.HangUp() | a.PutThrough() | a.PressKeys():
                 self.outcome.act = act
                 self._inbox.put_nowait(None)
+
+    def _become(self, version: AgentVersion) -> None:
+        """Another agent goes on: with its own voice, ear and providers."""
+        self._mouth.change_voice(*self._way_to_speak(version))
+        self._ear.listen_as(version.listening)
+        self._start(self._learn_phrases())
+        if self._transcribing:
+            self._transcribing.cancel()
+        self._transcribing = self._start(self._transcribe())
 
     # --- what runs alongside ---
 
@@ -184,7 +212,7 @@ class Call:
     async def _learn_phrases(self) -> None:
         """The sentences for bad moments, so that they don't need the voice then."""
         try:
-            await self._voice.learn(self._phrases, self._style)
+            await self._voice.learn(*self._sayings)
         except Unavailable as problem:
             log.warning("phrases_not_learnt", conversation=self.conversation.id, why=str(problem))
 

@@ -119,6 +119,11 @@ class Ear:
         self._pass_on(SPEECH_ENDS)
         return [SpeechEnded(at=0, silence=0)]
 
+    def listen_as(self, listening: Listening) -> None:
+        """Another agent goes on, which takes other sounds for speech. Speech that is heard goes on as it began."""
+        if not self._hearing.speaking:
+            self._hearing = Hearing(listening.minimum_speech_ms)
+
     def settle_after(self, silence_ms: int) -> None:
         """Tell, once, when the caller has been silent for so long since the last speech, and isn't beginning anew."""
         self._settle_after = silence_ms

@@ -79,6 +79,10 @@ class Mouth:
                 pieces.append(heard)
         return (b"".join(reversed(pieces)) + quiet).rjust(ms * BYTES_PER_MS, SILENCE)
 
+    def change_voice(self, voice: RememberingVoice, style: VoiceStyle) -> None:
+        """Who speaks from the next reply on."""
+        self._voice, self._style = voice, style
+
     def say(self, number: int, text: str) -> None:
         """A sentence of this reply, after those before it."""
         if self._reply is None or self._reply.number != number:

@@ -81,6 +81,7 @@ class Phrases(Model):
     busy: str = "All our lines are busy right now. Please call again in a few minutes. Goodbye."
     putting_through: str = "I'll put you through."
     still_working: str = "I'm still working on it, one moment please."
+    goodbye: str = "Thank you for calling. Goodbye."
     cancelled: str = "All right, I've stopped that."
 
 

@@ -21,8 +21,9 @@ class CallEntry(Model):
     """Ours."""
     caller: str
     """As the carrier gave it: E.164, a SIP address, "anonymous", or empty."""
-    stage: Literal["streaming", "transfer", "dialled", "over"] = "streaming"
-    """streaming: we talk. transfer: the stream is to end and `dial` to be called. dialled: it was. over: hang up."""
+    stage: Literal["streaming", "transfer", "dialled", "keys", "over"] = "streaming"
+    """streaming: we talk. transfer: the stream is to end and `dial` to be called. dialled: it was. keys: they are to be
+    pressed, and the talk goes on. over: hang up."""
     stream: int = 1
     """The number of the stream that Twilio was told to open last."""
     claimed: int = 0
@@ -30,7 +31,11 @@ class CallEntry(Model):
     tries: int = 0
     """Streams opened in a row without a turn in between."""
     dial: str = ""
-    """The number to transfer to, or the one dialled."""
+    """The number to transfer to, or the one dialled; or the keys to press."""
+    briefing: str = ""
+    """What the person is told before the caller is connected."""
+    accepted: bool = False
+    """They have heard it, and took the call."""
     way_back: bool = False
     """Whether the flow goes on when nobody answers the transfer."""
     dial_status: str = ""

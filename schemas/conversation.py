@@ -43,6 +43,8 @@ class Turn(Model):
     """When it began, in ms since the conversation did."""
     node: str
     """The flow's node when the caller spoke."""
+    held_by: str = ""
+    """The agent that answered last in it."""
     caller: str = ""
     keys: str = ""
     """What the caller pressed."""
@@ -60,6 +62,8 @@ class Turn(Model):
     """The reply began before the caller's words were stored."""
     tools: tuple[str, ...] = ()
     """Tools that ran."""
+    sources: tuple[str, ...] = ()
+    """Titles of the documents that the model was told of."""
     fell_back: tuple[str, ...] = ()
     """Providers that let us down, and who was asked instead: "voice: espeak instead of google"."""
     prompt_tokens: int = 0
@@ -87,6 +91,8 @@ class Conversation(Model):
     agent: str
     version: int
     """Pinned for its whole life."""
+    team: dict[str, int] = {}
+    """The agents that it may be handed to, by id: their versions, pinned as well."""
     channel: Literal["phone", "browser", "chat"]
     call_sid: str = ""
     number: str = ""

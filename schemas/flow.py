@@ -187,8 +187,6 @@ class FlowState(Model):
     """How many nodes were entered so far: with the node it names this visit, which keys acting tools."""
     misses: int = 0
     """Answers in a row that weren't understood here."""
-    silences: int = 0
-    """How often in a row the caller said nothing here."""
     stack: tuple[str, ...] = ()
     """Nodes that were left for one that is reached from anywhere, the last one last."""
     variables: dict[str, bool | int | float | str] = {}

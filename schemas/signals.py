@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from schemas.model import Model
+from schemas.passage import Passage
 
 
 class _Signal(Model):
@@ -77,6 +78,15 @@ class Typed(_Signal):
 
     kind: Literal["typed"] = "typed"
     text: str
+
+
+class Found(_Signal):
+    """What the documents say about what the caller asked; told to the model before it answers."""
+
+    kind: Literal["found"] = "found"
+    reply: int
+    query: str
+    passages: tuple[Passage, ...]
 
 
 class Thought(_Signal):
@@ -182,7 +192,7 @@ class Overdue(_Signal):
     """A watched time ran out."""
 
     kind: Literal["overdue"] = "overdue"
-    what: Literal["reply", "caller", "speech", "transcript", "keys", "doubt"]
+    what: Literal["reply", "caller", "speech", "transcript", "keys", "doubt", "progress"]
 
 
 class Garbled(_Signal):
@@ -208,6 +218,7 @@ Signal = Annotated[
     | Settled
     | Pressed
     | Typed
+    | Found
     | Thought
     | Requested
     | ThoughtOut

@@ -69,6 +69,8 @@ class Lab:
         self.begins = NOW
         self.caller = Caller
         self.tool_delay_s = 0.0
+        self.team: dict[str, AgentVersion] = {}
+        self.tools_of_its_own: Tools | None = None
         self.others: dict[str, Any] = {}
         """Further ports, by name."""
 
@@ -85,7 +87,7 @@ class Lab:
             voice=self.voice,
             **self.others,
         )
-        return replace(ports, tools=SlowTools(self, ports.tools))
+        return replace(ports, tools=self.tools_of_its_own or SlowTools(self, ports.tools))
 
     def tools(self) -> Mapping[str, Tool]:
         """Those that the agent may use."""
@@ -115,7 +117,7 @@ class Lab:
         ports = self.ports()
         state, journal, number = await take(self.documents, path_of(ORGANISATION.id, self.id), ports.clock)
         tools = await ports.tools.offered(ORGANISATION)
-        conversation = Conversation(self.id, ORGANISATION, self.version, tools, state)
+        conversation = Conversation(self.id, ORGANISATION, self.version, tools, state, self.team)
         conversation.fold(journal)
         now = ports.clock.now()
         at = round((now - NOW).total_seconds() * 1000)
