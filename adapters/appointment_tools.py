@@ -19,6 +19,7 @@ from schemas.appointment import Appointment, Booking
 from schemas.organisation import Organisation
 from schemas.tool import ToolCall
 
+_YOURS = ("You have an appointment", "Your next appointment is")
 MOST = 20
 """Times that a model is told of."""
 LONGEST_RANGE = dt.timedelta(days=31)
@@ -83,7 +84,8 @@ class AppointmentTools:
         return {**_told(appointment), "says": f"You are booked for {_when(appointment, moment)}."}
 
     async def free(self, organisation: Organisation, wanted: FreeTimes, call: ToolCall) -> dict[str, Any]:
-        """Output: `fits`, whether there is what was asked for; `times`, some free ones; `says`, the same in words."""
+        """Output: `fits`, whether there is what was asked for; `day_fits`, whether there is anything on those days;
+        `times`, some that are free; `says`, the same in words."""
         moment = self._moment(organisation)
         last = min(wanted.to_date or wanted.date, wanted.date + LONGEST_RANGE)
         clock = _clock(wanted.time) if wanted.time else ""
@@ -101,7 +103,12 @@ class AppointmentTools:
             why = f"We have nothing free in the {wanted.part_of_day} then."
             few = slots.a_few(offer.times)
             fits, says, told = False, _with_others(Declined(why, few), moment), few
-        return {"fits": fits, "times": [f"{each:%Y-%m-%d %H:%M}" for each in told], "says": says}
+        return {
+            "fits": fits,
+            "day_fits": bool(offer.times),
+            "times": [f"{each:%Y-%m-%d %H:%M}" for each in told],
+            "says": says,
+        }
 
     async def list(self, organisation: Organisation, _: ListAppointments, call: ToolCall) -> dict[str, Any]:
         """Output: `count` and `appointments`; `says`; and of the next one its `id`, `date`, `time`."""
@@ -113,7 +120,7 @@ class AppointmentTools:
             "count": len(found),
             "appointments": [_told(each) for each in found],
             **_told(found[0]),
-            "says": f"You have an appointment {_listed(found, moment)}.",
+            "says": f"{_YOURS[len(found) > 1]} {_on(found[0], moment)}.",
         }
 
     async def cancel(self, organisation: Organisation, wanted: CancelAppointment, call: ToolCall) -> dict[str, Any]:

@@ -200,7 +200,7 @@ def spoken(offered: Sequence[datetime], moment: Moment) -> str:
     days = []
     for day, group in groupby(offered, lambda each: each.date()):
         clocks = [_clock(f"{each:%H:%M}") for each in group]
-        days.append(f"{_on(say('date', day.isoformat(), moment))} at {_listed(clocks, 'or')}")
+        days.append(f"{say('date', day.isoformat(), moment)} at {_listed(clocks, 'or')}")
     return ", or ".join(days)
 
 

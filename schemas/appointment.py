@@ -1,7 +1,9 @@
 """An appointment that somebody booked."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from schemas.calendar import Minutes
 from schemas.model import Model
@@ -17,11 +19,11 @@ class Booking(Model):
     """14:30"""
     minutes: Minutes | None = None
     """How long it takes; None for a slot of the calendar."""
-    name: str = ""
-    phone: str = ""
+    name: Annotated[str, Field(max_length=200)] = ""
+    phone: Annotated[str, Field(max_length=40)] = ""
     """E.164, or empty when the caller withheld it."""
-    email: str = ""
-    note: str = ""
+    email: Annotated[str, Field(max_length=320)] = ""
+    note: Annotated[str, Field(max_length=1000)] = ""
     """What it is about, for people."""
     conversation: str = ""
     """The one that it was booked in."""

@@ -41,6 +41,9 @@ def app(get_ports: GetPorts) -> FastAPI:
     api = FastAPI(title="Offhook", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     api.state.get_ports = get_ports
     api.include_router(router)
+    from functions.admin import calendars  # which is made of what stands here
+
+    api.include_router(calendars.router)
     api.add_exception_handler(Problem, _problem)
     api.add_exception_handler(Unavailable, _unavailable)
     api.add_exception_handler(RequestValidationError, _invalid)
@@ -119,11 +122,14 @@ async def appointments(
     organisation: Organisation,
     date: str | None = None,
     conversation: str | None = None,
+    phone: str | None = None,
+    calendar: str | None = None,
+    state: str | None = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Listing[Appointment]:
     """The organisation's appointments, the last booked first."""
-    asked = {"date": date, "conversation": conversation}
+    asked = {"date": date, "conversation": conversation, "phone": phone, "calendar": calendar, "state": state}
     where = [Where(field, "==", value) for field, value in asked.items() if value is not None]
     page = await _query(ports, f"organisations/{organisation}/appointments", where, "-booked_at", limit, cursor)
     return _listing(page, Appointment)

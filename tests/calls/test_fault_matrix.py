@@ -313,6 +313,7 @@ class FaultLab(Lab):
             fault.on = on
 
     def ports(self) -> Ports:
+        self.others = {name: port for name, port in self._faulty.items() if name in ("bus", "queue")}
         return replace(super().ports(), **self._faulty)
 
 
@@ -532,8 +533,8 @@ fallback, and providers that
 The fault begins after the greeting, unless the row says otherwise, and lasts. *Waited* is the longest time from the end
 of anything that the caller said to the next sound from us, or to the carrier's taking over, who rings or apologises,
 rounded up to tenths of a second; it may be {BEARABLE_MS} ms at most. The caller books an appointment in three sentences or, where the model is at fault,
-asks three questions, and then hangs up. The bus and the queue are used before and after a call, never during one: see
-what the carrier is answered.
+asks three questions, and then hangs up. The bus and the queue are used before and after a call, for which see what the
+carrier is answered, and when something is booked.
 
 This page is written by the calls themselves, and a test fails when they come to something else:
 `.venv/bin/python -m tests.calls.test_fault_matrix` writes it anew.

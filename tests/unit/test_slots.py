@@ -133,7 +133,7 @@ def test_a_special_day_comes_before_hours() -> None:
 def test_times_are_said_day_by_day() -> None:
     at = [datetime(2026, 11, day, hour, tzinfo=NEW_YORK) for day, hour in ((22, 9), (22, 14), (24, 12))]
     said = slots.spoken(at, Moment(NOW.astimezone(NEW_YORK)))
-    assert said == "tomorrow at 9 AM or 2 PM, or on Tuesday the 24th of November at noon"
+    assert said == "tomorrow at 9 AM or 2 PM, or Tuesday the 24th of November at noon"
 
 
 def test_a_few_are_the_first_the_last_and_some_between() -> None:
