@@ -170,8 +170,7 @@ class AppointmentBook:
         key = key or new_id("key")
         id = f"apt_{hashlib.sha256(key.encode()).hexdigest()[:20]}"
         if known := await self.get(organisation, id):
-            await self._settle_now(organisation, _again(known))
-            return known
+            return await self._settle_now(organisation, _again(known))
         appointment, calendar = await self._made(organisation, booking, key, id)
         await self._check(organisation, calendar, appointment)
         for each in filter(None, (id, booking.instead_of)):
@@ -203,8 +202,7 @@ class AppointmentBook:
             raise await self._with_others(organisation, calendar, appointment, str(problem)) from None
         if replaced:
             await self._settle_later(organisation, replaced)
-        await self._settle_now(organisation, booked)
-        return booked
+        return await self._settle_now(organisation, booked)
 
     async def _made(
         self, organisation: Organisation, booking: Booking, key: str, id: str
@@ -279,8 +277,7 @@ class AppointmentBook:
             raise Declined(BEGUN)
         await self._remind(organisation, known.id)
         cancelled = await self._give_up(organisation, known, key, settled=False)
-        await self._settle_later(organisation, cancelled)
-        return cancelled
+        return await self._settle_later(organisation, cancelled)
 
     async def _give_up(self, organisation: Organisation, known: Appointment, key: str, settled: bool) -> Appointment:
         """Cancels it in the book, once."""
@@ -316,28 +313,31 @@ class AppointmentBook:
             log.warning("appointment_withdrawn", appointment=appointment, organisation=organisation)
         await self._tell(organisation, known)
 
-    async def _settle_now(self, organisation: Organisation, booked: Appointment) -> None:
+    async def _settle_now(self, organisation: Organisation, booked: Appointment) -> Appointment:
         """Raises Declined if a diary has something else then; Unavailable if it can't be entered, which may have
         happened."""
         if booked.settled:
-            return
+            return booked
         if not await self._enter(organisation, booked):
             await self._give_up(organisation, booked, "", settled=True)  # nobody was told of it
             calendar = await self._calendar(organisation, booked.calendar)
             raise await self._with_others(organisation, calendar, booked, slots.TAKEN)
-        await self._settle_later(organisation, booked, entered=True)
+        return await self._settle_later(organisation, booked, entered=True)
 
-    async def _settle_later(self, organisation: Organisation, appointment: Appointment, entered: bool = False) -> None:
+    async def _settle_later(
+        self, organisation: Organisation, appointment: Appointment, entered: bool = False
+    ) -> Appointment:
         """At once if that goes well. Else the task does it: nobody on the phone need know."""
         try:
             if not entered:
                 await self._enter(organisation, appointment)
             async with asyncio.timeout(BUS_S):
-                await self._tell(organisation.id, appointment)
+                return await self._tell(organisation.id, appointment)
         except (Unavailable, TimeoutError) as problem:
             log.warning(
                 "appointment_unsettled", appointment=appointment.id, why=str(problem) or "the bus took too long"
             )
+            return appointment
 
     async def _enter(self, organisation: Organisation, appointment: Appointment) -> bool:
         """Into the diary, or out of it. False if something else was there first."""
@@ -353,9 +353,10 @@ class AppointmentBook:
         await diary.strike(appointment)  # also one that was cancelled while it was entered
         return True
 
-    async def _tell(self, organisation: str, appointment: Appointment) -> None:
+    async def _tell(self, organisation: str, appointment: Appointment) -> Appointment:
+        """On the bus, and notes it."""
         if appointment.settled:
-            return
+            return appointment
         id, state = appointment.id, appointment.state
         body: Document = {"organisation": organisation, "appointment": id}
         await self._bus.publish(Event(f"{id}:{state}", f"appointment.{state}", body))
@@ -366,6 +367,7 @@ class AppointmentBook:
                 tx.put(_path(organisation, id), {**stored, "settled": True})
 
         await self._documents.transact(note)
+        return appointment.model_copy(update={"settled": True})
 
     async def _remind(self, organisation: Organisation, appointment: str) -> None:
         """Has somebody see in a minute whether it is settled."""

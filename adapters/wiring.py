@@ -191,7 +191,7 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             Provider(name, await _enter(stack, _voice(settings, name)))
             for name in dict.fromkeys((settings.voice, *settings.voice_next))
         ]
-        diaries = {"google": await _enter(stack, GoogleCalendar(settings.calendar_endpoint))}
+        diaries = {"google": await _enter(stack, google_calendar(settings))}
         bus = await _enter(stack, _bus(settings, clock))
         queue = await _enter(stack, _queue(settings, clock))
         calendars = AppointmentBook(documents, clock, bus, queue, diaries)
@@ -228,6 +228,11 @@ async def open_port(settings: Settings, port: str) -> AsyncIterator[Any]:
     _refuse_missing_extras(settings, [port])
     async with AsyncExitStack() as stack:
         yield await _enter(stack, make[port]())
+
+
+def google_calendar(settings: Settings) -> GoogleCalendar:
+    """What enters appointments into Google's calendars, for who `async with`s it."""
+    return GoogleCalendar(settings.calendar_endpoint)
 
 
 def _refuse_missing_extras(settings: Settings, ports: Sequence[str]) -> None:

@@ -77,6 +77,24 @@ def test_an_offered_time_can_be_taken_in_one_sentence() -> None:
     assert booked(lab) == [("2026-11-23", "16:30")]
 
 
+def test_what_was_said_of_the_time_stands_for_another_day_unless_it_is_said_anew() -> None:
+    lab = hold(says("on sunday at ten o'clock", "on monday", "yes"), practice())
+    assert booked(lab) == [("2026-11-23", "10:00")]
+    lab = hold(says("on sunday at ten o'clock", "on monday at half past two", "yes"), practice())
+    assert booked(lab) == [("2026-11-23", "14:30")]
+
+
+def test_another_day_and_time_are_taken_together_where_only_the_time_was_asked() -> None:
+    lab = hold(says("on friday", "on monday at half past two", "yes"), practice())
+    assert booked(lab) == [("2026-11-23", "14:30")]
+    lab = practice()
+    hold(books, lab)
+    call_again(
+        lab, "next tuesday", "half past two", "on friday at half past two", "no", "the day", "on monday at ten", "yes"
+    )
+    assert booked(lab) == [("2026-11-23", "10:00"), ("2026-11-24", "14:30")]
+
+
 def test_a_taken_time_is_refused_before_it_is_confirmed() -> None:
     lab = practice()
     hold(books, lab)
