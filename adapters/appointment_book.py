@@ -54,8 +54,8 @@ QUEUE_S = 0.5
 BUS_S = 0.5
 SEARCH_DAYS = 14
 """How far beyond the day that was asked for other times are looked for."""
-LONGEST_RANGE = 62
-"""Days, of one question."""
+LONGEST_RANGE = timedelta(days=62)
+"""Of one question."""
 BEGUN = "That appointment has begun already."
 
 log = structlog.get_logger()
@@ -77,24 +77,26 @@ class AppointmentBook:
         self, organisation: Organisation, calendar: str, first: date, last: date, time: str = "", minutes: int = 0
     ) -> Offer:
         at = await self._calendar(organisation, calendar)
-        last = min(max(first, last), first + timedelta(days=LONGEST_RANGE))
+        if last - first > LONGEST_RANGE:
+            last = first + LONGEST_RANGE
         return await self._offer(organisation, at, first, last, time, minutes or at.slot_minutes)
 
     async def _offer(
         self, organisation: Organisation, calendar: Calendar, first: date, last: date, time: str, minutes: int
     ) -> Offer:
         zone, moment = _zone(organisation), self._moment(organisation)
-        today = moment.now.date()
-        first = max(first, today) if not time else first
         found = await self._free(organisation, calendar, first, last, minutes)
-        objection = slots.objection(calendar, first, time, zone, minutes, moment) if time or first == last else ""
+        objection = slots.objection(calendar, first, time, zone, minutes, moment) if time or first >= last else ""
         if time:
-            wanted = slots.named(first, time, zone)
-            if not objection and wanted in found:
+            if not objection and slots.named(first, time, zone) in found:
                 return Offer(found)
             same_day = [each for each in found if each.date() == first]
-            instead = slots.nearest(same_day, wanted) or await self._next(organisation, calendar, first, minutes)
-            return Offer(found, objection or slots.TAKEN, instead)
+            instead: Sequence[datetime] = []
+            if same_day:
+                instead = slots.nearest(same_day, slots.named(first, time, zone))
+            return Offer(
+                found, objection or slots.TAKEN, instead or await self._next(organisation, calendar, first, minutes)
+            )
         if found:
             return Offer(found)
         why = objection or "We have nothing free then."
@@ -105,9 +107,9 @@ class AppointmentBook:
     ) -> Sequence[datetime]:
         """A few times of the next day that has any; soon ones, if that day is past what the calendar takes."""
         today = self._moment(organisation).now.date()
-        first = max(after + timedelta(days=1), today)
-        if first > today + timedelta(days=calendar.days_ahead):
-            first = today
+        first = today
+        if today <= after < today + timedelta(days=calendar.days_ahead):
+            first = after + timedelta(days=1)
         found = await self._free(organisation, calendar, first, first + timedelta(days=SEARCH_DAYS), minutes)
         return slots.a_few([each for each in found if each.date() == found[0].date()])
 
@@ -115,7 +117,8 @@ class AppointmentBook:
         self, organisation: Organisation, calendar: Calendar, first: date, last: date, minutes: int
     ) -> list[datetime]:
         zone, now = _zone(organisation), self._clock.now()
-        last = min(last, now.astimezone(zone).date() + timedelta(days=calendar.days_ahead))
+        today = now.astimezone(zone).date()
+        first, last = max(first, today), min(last, today + timedelta(days=calendar.days_ahead))
         if last < first:
             return []
         begins, ends = slots.named(first, "00:00", zone), slots.named(last, "24:00", zone)
@@ -211,7 +214,8 @@ class AppointmentBook:
         calendar = await self._calendar(organisation, booking.calendar)
         try:
             day, clock = date.fromisoformat(booking.date), _clock(booking.time)
-        except ValueError:
+            begins = slots.named(day, clock, _zone(organisation)).astimezone(UTC)
+        except (ValueError, OverflowError):
             raise Declined("That is no day and time.") from None
         diary = self._diary(calendar)
         appointment = Appointment(
@@ -221,7 +225,7 @@ class AppointmentBook:
             date=day.isoformat(),
             time=clock,
             minutes=booking.minutes or calendar.slot_minutes,
-            begins=slots.named(day, clock, _zone(organisation)).astimezone(UTC),
+            begins=begins,
             booked_at=self._clock.now(),
             google_calendar=calendar.google_calendar if diary else "",
             # Letters and figures that Google takes in an event's id.

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-import phonenumbers
 from pydantic import BaseModel, Field
 
 from domain import slots
+from domain.caller_id import caller_id, is_withheld
 from domain.moment import Moment
 from domain.ports import Calendars, Clock, Declined
 from domain.saying import say
@@ -22,7 +22,6 @@ from schemas.tool import ToolCall
 _YOURS = ("You have an appointment", "Your next appointment is")
 MOST = 20
 """Times that a model is told of."""
-LONGEST_RANGE = dt.timedelta(days=31)
 
 
 class BookAppointment(BaseModel):
@@ -70,7 +69,7 @@ class AppointmentTools:
             date=wanted.date.isoformat(),
             time=_clock(wanted.time),
             name=wanted.name,
-            phone=_e164(wanted.phone, organisation) if wanted.phone else call.caller,
+            phone=_phone(wanted.phone, organisation) or caller_id(call.caller),
             email=wanted.email,
             note=wanted.note,
             conversation=_conversation(call),
@@ -87,7 +86,7 @@ class AppointmentTools:
         """Output: `fits`, whether there is what was asked for; `day_fits`, whether there is anything on those days;
         `times`, some that are free; `says`, the same in words."""
         moment = self._moment(organisation)
-        last = min(wanted.to_date or wanted.date, wanted.date + LONGEST_RANGE)
+        last = wanted.to_date or wanted.date
         clock = _clock(wanted.time) if wanted.time else ""
         offer = await self._calendars.offer(organisation, wanted.calendar, wanted.date, last, clock)
         times = slots.within(offer.times, wanted.part_of_day)
@@ -131,7 +130,7 @@ class AppointmentTools:
         else:
             clock = _clock(wanted.time) if wanted.time else ""
             day = wanted.date.isoformat() if wanted.date else ""
-            upcoming = await self._calendars.upcoming(organisation, call.caller, _conversation(call))
+            upcoming = await self._calendars.upcoming(organisation, caller_id(call.caller), _conversation(call))
             named = [each for each in upcoming if day in ("", each.date) and clock in ("", each.time)]
             fitting = [each for each in named if each.state == "booked"]
             fitting = fitting or [each for each in named if call.key and each.cancelled_by == call.key]
@@ -148,13 +147,14 @@ class AppointmentTools:
     # --- inside ---
 
     async def _upcoming(self, organisation: Organisation, call: ToolCall) -> Sequence[Appointment]:
-        found = await self._calendars.upcoming(organisation, call.caller, _conversation(call))
+        found = await self._calendars.upcoming(organisation, caller_id(call.caller), _conversation(call))
         return [each for each in found if each.state == "booked"]
 
     async def _own(self, organisation: Organisation, call: ToolCall, id: str) -> Appointment:
         """Raises Declined for anybody else's, as if it didn't exist."""
         known = await self._calendars.get(organisation, id)
-        if known and (known.phone == call.caller != "" or known.conversation == _conversation(call) != ""):
+        is_callers = known is not None and "" != known.phone == caller_id(call.caller)
+        if known and (is_callers or "" != known.conversation == _conversation(call)):
             return known
         raise Declined("I can't find such an appointment under your number.")
 
@@ -197,11 +197,9 @@ def _conversation(call: ToolCall) -> str:
     return call.key.partition(":")[0]
 
 
-def _e164(text: str, organisation: Organisation) -> str:
-    try:
-        number = phonenumbers.parse(text, organisation.country)
-    except phonenumbers.NumberParseException:
-        number = None
-    if number is None or not phonenumbers.is_possible_number(number):
+def _phone(text: str, organisation: Organisation) -> str:
+    """In E.164. Empty for what a flow passes on of a caller who withholds their number."""
+    number = caller_id(text, organisation.country)
+    if not number and not is_withheld(text):
         raise Declined("That is no phone number.")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return number

@@ -91,7 +91,7 @@ async def free(
     minutes: Minutes | None = None,
 ) -> Times:
     """When an appointment can begin, from one day to another (a month at most)."""
-    if last is not None and not first <= last <= first + LONGEST_RANGE:
+    if last is not None and not timedelta() <= last - first <= LONGEST_RANGE:
         raise Problem(422, "invalid", "Ask for a month at most, from one day to a later one.", "to")
     owner = await _owner(ports, organisation)
     try:

@@ -121,6 +121,20 @@ def test_free_times_tell_whether_one_fits(desk: Desk) -> None:
     assert (sunday["fits"], sunday["says"].partition(".")[0]) == (False, "We're closed on Sundays")
 
 
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize(
+    ("day", "words"),
+    [("0001-01-01", "That day has passed."), ("9999-12-31", "We take appointments up to 365 days ahead.")],
+)
+def test_days_at_the_ends_of_the_calendar_are_refused_like_others(desk: Desk, zone: str, day: str, words: str) -> None:
+    desk.organisation = desk.organisation.model_copy(update={"time_zone": zone})
+    for time in ({}, {"time": "10:00"}, {"time": "23:59"}):
+        output = desk.does("free_times", date=day, **time)
+        assert output["says"].startswith(f"{words} We could offer ")
+        desk.does("free_times", date="0001-01-01", to_date=day, **time)
+    assert desk.refuses("book_appointment", date=day, time="10:00").startswith((words, "That is no day"))
+
+
 def test_a_caller_s_appointments_are_found(desk: Desk) -> None:
     assert desk.does("list_appointments")["count"] == 0
     first = desk.does("book_appointment", date=TUESDAY, time="14:30")
@@ -146,6 +160,17 @@ def test_cancels_the_one_that_is_meant_and_once_per_key(desk: Desk, how: dict[st
         assert output["says"] == "Your appointment on Tuesday the 24th of November at 2:30 PM is cancelled."
     assert desk.refuses("cancel_appointment", **how) == "I can't find such an appointment under your number."
     assert desk.refuses("cancel_appointment", id=booked["id"]) == "That appointment has been cancelled already."
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "Restricted", "+266696687", "+7378742833", "sip:anybody@example.com"])
+def test_those_who_withhold_their_number_are_not_one_and_the_same(desk: Desk, caller: str) -> None:
+    booked = desk.does(
+        "book_appointment", caller=caller, phone=caller, date=TUESDAY, time="14:30", conversation="cnv_a"
+    )
+    assert desk.kept[f"organisations/org_1/appointments/{booked['id']}"]["phone"] == ""
+    assert desk.does("list_appointments", caller=caller)["count"] == 0
+    assert "can't find" in desk.refuses("cancel_appointment", caller=caller, id=booked["id"])
+    assert desk.does("cancel_appointment", caller=caller, conversation="cnv_a")["id"] == booked["id"]
 
 
 def test_cancelling_asks_which_one_when_there_are_several(desk: Desk) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -44,6 +44,7 @@ def always(**more: object) -> Calendar:
     return Calendar.model_validate({"id": "c", "hours": hours, **more})
 
 
+@settings(deadline=None)
 @given(calendars(), DAY, ZONES, MINUTES)
 def test_times_lie_within_the_hours_and_have_names_of_their_own(
     calendar: Calendar, day: date, zone: ZoneInfo, minutes: int
@@ -64,6 +65,7 @@ def test_times_lie_within_the_hours_and_have_names_of_their_own(
         )
 
 
+@settings(deadline=None)
 @given(calendars(), DAY, ZONES, MINUTES)
 def test_nobody_objects_to_a_time_exactly_if_the_calendar_has_it(
     calendar: Calendar, day: date, zone: ZoneInfo, minutes: int
@@ -84,6 +86,7 @@ SPANS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(calendars(), SPANS, SPANS, MINUTES)
 def test_what_is_free_never_goes_beyond_the_capacity(
     calendar: Calendar, ours: list[Span], others: list[Span], minutes: int
@@ -99,6 +102,7 @@ def test_what_is_free_never_goes_beyond_the_capacity(
         assert (at in free) == (has_room and at >= now)
 
 
+@settings(deadline=None)
 @given(DAY, ZONES, st.integers(1, 96))
 def test_steps_cover_a_span_and_nothing_else(day: date, zone: ZoneInfo, length: int) -> None:
     span = slots.span(slots.named(day, "10:20", zone), 5 * length)
