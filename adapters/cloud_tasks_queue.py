@@ -15,6 +15,7 @@ import structlog
 from adapters.google_refusal import explain
 from adapters.grpc_channels import GrpcChannels
 from domain.ports import Clock, Document, Task, Unavailable
+from schemas.google_names import is_queue, is_service_account
 
 if TYPE_CHECKING:  # at run time only if this queue is chosen: importing it takes a second
     import grpc.aio  # type: ignore[import-untyped]
@@ -81,9 +82,9 @@ class CloudTasksQueue:
         attempt_s: float = ATTEMPT_S,
     ) -> None:
         """Raises ValueError for what can't be a queue's name or a service account's."""
-        if not re.fullmatch(r"projects/[\w.:-]+/locations/[\w-]+/queues/[A-Za-z0-9-]{1,100}", queue):
+        if not is_queue(queue):
             raise ValueError(f"not projects/…/locations/…/queues/…: {queue!r}")
-        if "@" not in service_account:
+        if not is_service_account(service_account):
             raise ValueError(f"not a service account's e-mail address: {service_account!r}")
         self._queue, self._url, self._service_account = queue, url.rstrip("/"), service_account
         self._audience = audience or self._url

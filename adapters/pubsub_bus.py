@@ -243,6 +243,9 @@ class _Subscription:
                 if failures:
                     reason = str(explain(error, NAME, HOST))
                     log.warning("delivery_paused", subscription=self._path, reason=reason)
+            except Exception:
+                # A bug, here or in what reads the stream. Another stream may do; without one no event would ever come.
+                log.exception("delivery_broke", subscription=self._path)
             with suppress(TimeoutError):
                 pause_s = min(PAUSE_S * 2**failures, LONGEST_PAUSE_S)
                 async with asyncio.timeout(random.uniform(0.5, 1) * pause_s):
@@ -313,6 +316,8 @@ class _Subscription:
             await self._requests.make(acknowledge, AGAIN)
         except (Unavailable, ValueError) as problem:  # it comes again when its lease ends
             log.warning("delivery_unsettled", subscription=self._path, id=message.id, reason=str(problem))
+        except Exception:  # as above: one that breaks shall not end the others
+            log.exception("delivery_unsettled", subscription=self._path, id=message.id)
 
     async def _lease(self, ack_ids: Sequence[str], seconds: int) -> None:
         """From now on. With 0 they come again."""
@@ -327,6 +332,8 @@ class _Subscription:
             await self._requests.make(modify, AGAIN)
         except (Unavailable, ValueError) as problem:  # they come again when their leases end
             log.warning("lease_unchanged", subscription=self._path, events=len(ack_ids), reason=str(problem))
+        except Exception:
+            log.exception("lease_unchanged", subscription=self._path, events=len(ack_ids))
 
     def _options(self) -> dict[str, Any]:
         return {"retry": None, "timeout": self._requests.timeout_s}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from adapters.google_refusal import explain
 from adapters.grpc_channels import default_credentials
 from domain.ports import Unavailable
+from schemas.google_names import LOCATION, PROJECT
 
 if TYPE_CHECKING:  # at run time only if a setting is a secret of Google's: importing it takes a second
     from google.auth.credentials import Credentials
@@ -17,7 +18,9 @@ SCHEME = "sm://"
 ATTEMPT_S = 5.0
 WITHIN_S = 15.0
 
-_NAME = re.compile(r"projects/[\w.:-]+/(?:locations/[\w-]+/)?secrets/[\w-]{1,255}(?P<version>/versions/\w[\w-]*)?")
+_NAME = re.compile(
+    rf"projects/{PROJECT}/(?:locations/{LOCATION}/)?secrets/[\w-]{{1,255}}(?P<version>/versions/\w[\w-]*)?"
+)
 
 
 def reveal(

@@ -15,12 +15,28 @@ from adapters import secret_manager
 from adapters.appointment_book import AppointmentBook
 from adapters.builtin_tools import BuiltinTools
 from adapters.clock import SystemClock
+from adapters.document_reader import DocumentReader
 from adapters.google_calendar import GoogleCalendar
+from adapters.joined_tools import JoinedTools
+from adapters.knowledge_tools import KnowledgeTools
 from adapters.twilio_line import TwilioStreams
 from adapters.twilio_telephony import TwilioTelephony
 from adapters.webrtc_vad import WebrtcDetector
 from domain.fallback import FallbackBrain, FallbackSpeech, FallbackVoice, Provider
-from domain.ports import Brain, Bus, Clock, Documents, Ports, Queue, Speech, Unavailable, Voice
+from domain.ports import (
+    Blobs,
+    Brain,
+    Bus,
+    Clock,
+    Documents,
+    Knowledge,
+    Ports,
+    Queue,
+    Speech,
+    Unavailable,
+    Unreadable,
+    Voice,
+)
 from schemas.settings import BrainName, Paced, Settings, SpeechName, VoiceName
 
 T = TypeVar("T")
@@ -62,6 +78,10 @@ VARIABLES = {
     "queue": "OFFHOOK_QUEUE",
     "queue_endpoint": "OFFHOOK_QUEUE_ENDPOINT",
     "calendar_endpoint": "OFFHOOK_CALENDAR_ENDPOINT",
+    "knowledge": "OFFHOOK_KNOWLEDGE",
+    "blobs": "OFFHOOK_BLOBS",
+    "bucket": "OFFHOOK_BUCKET",
+    "storage_endpoint": "OFFHOOK_STORAGE_ENDPOINT",
     "tasks_queue": "OFFHOOK_TASKS_QUEUE",
     "tasks_account": "OFFHOOK_TASKS_ACCOUNT",
     "tasks_url": "TASKS_URL",
@@ -75,6 +95,8 @@ PRODUCTION = {
     "documents": "firestore",
     "bus": "pubsub",
     "queue": "cloud_tasks",
+    "knowledge": "firestore",
+    "blobs": "cloud_storage",
     "speech": "google",
     "voice": "google",
     "brain": "gemini",
@@ -143,7 +165,7 @@ def _kept(path: Path) -> str:
     return path.read_text().strip()
 
 
-ADAPTERS = ("documents", "bus", "queue", "speech", "voice", "brain")
+ADAPTERS = ("documents", "bus", "queue", "speech", "voice", "brain", "knowledge", "blobs")
 """The ports whose adapter is a setting."""
 
 PACKAGES = {
@@ -156,6 +178,8 @@ PACKAGES = {
     ("voice", "google"): ("google.cloud.texttospeech", "google"),
     ("voice", "espeak"): ("espeakng_loader", "embedded"),
     ("brain", "gemini"): ("google.genai", "google"),
+    ("knowledge", "firestore"): ("google.cloud.firestore_v1", "google"),
+    ("blobs", "cloud_storage"): ("google.auth", "google"),
 }
 """By port and adapter: the package that it needs, and the extra of ours that brings it."""
 
@@ -192,6 +216,8 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             for name in dict.fromkeys((settings.voice, *settings.voice_next))
         ]
         diaries = {"google": await _enter(stack, google_calendar(settings))}
+        knowledge = await _enter(stack, _knowledge(settings))
+        blobs = await _enter(stack, _blobs(settings))
         bus = await _enter(stack, _bus(settings, clock))
         queue = await _enter(stack, _queue(settings, clock))
         calendars = AppointmentBook(documents, clock, bus, queue, diaries)
@@ -206,7 +232,11 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             speech=FallbackSpeech(speech),
             brain=FallbackBrain(brain),
             voice=FallbackVoice(voice),
-            tools=BuiltinTools(documents, clock, calendars),
+            tools=JoinedTools(BuiltinTools(documents, clock, calendars), KnowledgeTools(knowledge, documents)),
+            knowledge=knowledge,
+            blobs=blobs,
+            reader=DocumentReader(),
+            fetch=_fetch,
             calendars=calendars,
             detector=WebrtcDetector,
             adapters={port: ", ".join(settings.adapters(port)) for port in ADAPTERS},
@@ -221,6 +251,8 @@ async def open_port(settings: Settings, port: str) -> AsyncIterator[Any]:
         "documents": lambda: _documents(settings, clock),
         "bus": lambda: _bus(settings, clock),
         "queue": lambda: _queue(settings, clock),
+        "knowledge": lambda: _knowledge(settings),
+        "blobs": lambda: _blobs(settings),
         "speech": lambda: _speech(settings, settings.speech),
         "voice": lambda: _voice(settings, settings.voice),
         "brain": lambda: _brain(settings, settings.brain),
@@ -291,6 +323,42 @@ def _queue(settings: Settings, clock: Clock) -> Queue:
             from adapters.sqlite_queue import SqliteQueue
 
             return SqliteQueue(_home(settings) / "queue.db", clock)
+
+
+def _knowledge(settings: Settings) -> Knowledge:
+    match settings.knowledge:
+        case "firestore":
+            from adapters.firestore_knowledge import FirestoreKnowledge
+            from adapters.gemini_embeddings import GeminiEmbeddings
+
+            return FirestoreKnowledge(
+                GeminiEmbeddings(**_gemini(settings)),
+                settings.google_project,
+                settings.firestore_database,
+                **_emulator(settings.firestore_emulator),
+            )
+        case "sqlite":
+            from adapters.sqlite_knowledge import SqliteKnowledge
+
+            return SqliteKnowledge(_home(settings) / "knowledge.db")
+
+
+def _blobs(settings: Settings) -> Blobs:
+    match settings.blobs:
+        case "cloud_storage":
+            from adapters.cloud_storage_blobs import GOOGLE, CloudStorageBlobs
+
+            bucket = settings.bucket or f"{settings.google_project}-offhook"
+            return CloudStorageBlobs(bucket, settings.storage_endpoint or GOOGLE)
+        case "files":
+            from adapters.file_blobs import FileBlobs
+
+            return FileBlobs(_home(settings) / "blobs")
+
+
+async def _fetch(url: str) -> tuple[str, str, bytes]:
+    """Only a client that keeps to public addresses may ask for what people name; there is none here."""
+    raise Unreadable("web pages can't be fetched here; save the page and add the file")
 
 
 def _speech(settings: Settings, name: SpeechName) -> Speech:

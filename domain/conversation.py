@@ -7,7 +7,7 @@ follows from it.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from domain.backchannel import is_backchannel
 from domain.controls import CONTROLS, END_CALL, PRESS_KEYS, TRANSFER_CALL
 from domain.endpointing import silence_ms
 from domain.flow import SEND_SMS, Walk
+from domain.guardrails import offence
 from domain.hours import is_open
 from domain.moment import Moment
 from domain.reading import completeness, wish
@@ -40,9 +41,9 @@ HESITATE_MS = 650
 """How long the agent may pause for a sound before it goes on, or gives the caller the floor."""
 SHORTEST_ECHO = 3
 """Words; fewer of the agent's own in the caller's mouth may be an answer."""
-LONGEST_SILENCE_MS = 2400
-"""From the end of the caller's speech to the agent's doing something audible, of the 3 s that it may last at most: the
-store may take 500 ms of them, the voice 100."""
+LONGEST_SILENCE_MS = 2300
+"""From the end of the caller's speech to the agent's beginning to do something audible, of the 3 s that it may last at
+most: the store may take 500 ms of the rest, and the voice 700 at the same time."""
 AT_LEAST_MS = 500
 """How long a final transcript may take once the silence has settled the turn."""
 OVERLAP_MS = 400
@@ -54,6 +55,8 @@ MOST_THOUGHTS = 6
 _KEYS = re.compile(r"[0-9*#w]{1,32}")
 PROGRESS_MS = 10_000
 """How long the caller may hear nothing while a long tool runs."""
+MOST_FOUND = 12
+"""Passages that are remembered."""
 MOST_HANDOFFS = 10
 """From agent to agent, in one conversation."""
 
@@ -216,11 +219,12 @@ class Conversation:
             case s.Found():
                 titles = dict.fromkeys((*self._turn.sources, *(passage.title for passage in signal.passages)))
                 state.turn = self._turn.model_copy(update={"sources": tuple(titles)})
+                state.found = [*state.found, *(passage.text for passage in signal.passages)][-MOST_FOUND:]
             case s.Thought():
-                if state.alive:
-                    self._say(signal.text)
+                if state.alive and not state.guarded:
+                    self._say_if_allowed(signal.text)
             case s.Requested():
-                if state.alive:
+                if state.alive and not state.guarded:
                     call = ToolCall(id=signal.id, tool=signal.tool, arguments=signal.arguments)
                     state.requests.append(Remark(role="request", call=call, opaque=signal.opaque))
             case s.ThoughtOut() | s.Returned() if state.phase is Phase.HESITATING:
@@ -612,7 +616,7 @@ class Conversation:
         state.reply = state.numbered
         state.alive, state.said, state.unheard, state.sent_at = True, [], "", None
         state.delays = state.thoughts = state.fillers = state.drafts = 0
-        state.granted = state.closed = state.cutting = state.doubted = state.overlapping = False
+        state.granted = state.closed = state.cutting = state.doubted = state.overlapping = state.guarded = False
         state.thinking, state.fallback, state.requests = False, "", []
         if not state.errand:
             state.running = ""
@@ -692,6 +696,34 @@ class Conversation:
         state.said.append(text)
         self._do(a.Say(state.reply, text))
 
+    def _say_if_allowed(self, sentence: str) -> None:
+        """The model's sentence; or what is said in its place, and nothing more of this reply."""
+        state, guardrails = self.state, self.version.guardrails
+        assert state.flow
+        why = offence(sentence, self.version, self._known_texts(), self.organisation.country)
+        if not why:
+            return self._say(sentence)
+        state.guarded, state.requests = True, []
+        state.turn = self._turn.model_copy(update={"guarded": (*self._turn.guarded, why)})
+        self._say(guardrails.instead)
+        if guardrails.then == "transfer":
+            self._go(Step(state.flow, (), PutThrough("", way_back=False)))
+        elif guardrails.then == "end":
+            self._leave(Ending(do="hang_up", outcome="guardrail"))
+
+    def _known_texts(self) -> Iterator[str]:
+        """All that this agent and this caller have told each other, and what tools and documents said."""
+        state, version = self.state, self.version
+        yield from (version.prompt, version.personality, version.transfer_number or "", state.caller)
+        yield version.flow.model_dump_json()
+        yield from state.found
+        for remark in state.remarks:
+            yield remark.text
+            if remark.result and remark.result.output:
+                yield json.dumps(remark.result.output, ensure_ascii=False, default=str)
+        if state.flow:
+            yield from (str(value) for value in state.flow.variables.values())
+
     def _close(self) -> None:
         state = self.state
         if state.said:
@@ -765,7 +797,11 @@ class Conversation:
                 "reply_tokens": turn.reply_tokens + signal.reply_tokens,
             }
         )
-        if state.requests:
+        if state.ending:
+            pass  # the last words are being said
+        elif state.guarded:
+            self._close()
+        elif state.requests:
             self._grant()
         else:
             self._close_with_fallback()

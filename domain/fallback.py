@@ -38,8 +38,9 @@ from schemas.agent import Providers
 from schemas.signals import FellBack
 from schemas.variable import Expectation
 
-SPEECH_S, LAST_SPEECH_S = 1.0, 2.2
-"""From the end of speech to its final transcript; the second is for the last provider, after whom there is nobody."""
+SPEECH_S, LAST_SPEECH_S = 1.0, 2.0
+"""From when the end of speech is told to its final transcript; the second is for the last provider, after whom there is
+nobody: a little less than the agent waits, for else it would never be found out that one hangs."""
 BRAIN_S, LAST_BRAIN_S = 1.2, 6.0
 """To a model's first word. The agent asks for patience meanwhile."""
 NEXT_WORD_S = 3.0

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any, Literal, Protocol, TypeVar
 
 from schemas.appointment import Appointment, Booking
+from schemas.knowledge_document import FileKind
 from schemas.organisation import Organisation
 from schemas.passage import Passage
 from schemas.remark import Remark
@@ -389,6 +390,53 @@ class Tools(Protocol):
         ...
 
 
+# --- Blobs, Pages, Reader: where a document's words come from ---
+
+
+class Blobs(Protocol):
+    """Files by path: segments of letters, digits and `._-`, with slashes between. Each at most 20 MB.
+
+    A write that was cancelled may or may not have happened, but never in part; one that returned is durable. Raises
+    Unavailable when the store can't be reached, ValueError for a malformed path or a file that is too large."""
+
+    async def put(self, path: str, content: bytes) -> None:
+        """Replaces it whole, or creates it."""
+        ...
+
+    async def get(self, path: str) -> bytes | None: ...
+
+    async def delete(self, path: str) -> None:
+        """Nothing happens if it doesn't exist."""
+        ...
+
+    async def exists(self, path: str) -> bool: ...
+
+
+class Unreadable(Exception):
+    """A file or page that no passages can be made of. The message says why, in a sentence for whoever gave it."""
+
+
+Fetch = Callable[[str], Awaitable[tuple[str, str, bytes]]]
+"""From a web page's address to where it was found in the end, its content type (may be empty), and what it holds.
+Asks no address of a private network. Raises Unreadable for an address that may not or can't be asked, Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a document says."""
+
+    title: str
+    """What it calls itself; empty if it doesn't."""
+    passages: Sequence[str]
+    """In order, each understandable alone: the headings that it stands under come first."""
+
+
+class Reader(Protocol):
+    async def read(self, kind: FileKind, content: bytes) -> Reading:
+        """Raises Unreadable, also for what takes too long or holds too much. Cancelling stops it."""
+        ...
+
+
 # --- Knowledge: what documents say ---
 
 
@@ -529,6 +577,10 @@ class Ports:
     voice: Voice
     tools: Tools
     calendars: Calendars
+    knowledge: Knowledge
+    blobs: Blobs
+    reader: Reader
+    fetch: Fetch
     detector: Callable[[], Detector]
     """A new one for each call."""
     adapters: Mapping[str, str]

@@ -100,6 +100,10 @@ class State(BaseModel):
     """What would have led on, while it was paused."""
     finished_at: int | None = None
     """When the last reply was played to its end."""
+    guarded: bool = False
+    """The model said what it must not; nothing more of the reply is taken."""
+    found: list[str] = []
+    """What the model was told of the documents lately."""
     closed: bool = False
     """No more sentences come in this reply."""
     cutting: bool = False

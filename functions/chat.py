@@ -1,109 +1,290 @@
-"""Typed conversations: the same agent, the same step, without sound."""
+"""Typed conversations: the same agent, the same step, without sound. Each exchange is kept before it is answered, so
+that a conversation goes on in whatever process the next line reaches."""
 
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Literal
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
 
 from domain import acts as a
 from domain.conversation import Conversation
 from domain.fallback import chosen
-from domain.ports import Ports
+from domain.past import batch, batch_path, path_of, read
+from domain.ports import Document, Ports, Taken, Transaction, Unavailable
+from domain.prompt import informed
+from domain.redaction import redact
 from domain.reply import run_tool, think
+from domain.team import pin_team, versions_of
+from domain.turn import Phase
 from schemas import signals as s
-from schemas.agent import Agent, AgentVersion
+from schemas.agent import Agent
 from schemas.conversation import Conversation as Stored
+from schemas.conversation import Turn
 from schemas.ids import new_id
 from schemas.organisation import Organisation
 
+LONGEST_LINE = 4000
+"""Characters."""
+STORE_AGAIN_S = (0.1, 0.5, 2.0)
+"""Pauses before an exchange that couldn't be stored is stored again."""
+BUSY = timedelta(seconds=60)
+"""A line that was taken and isn't answered for so long was taken by a process that is gone."""
+
+log = structlog.get_logger()
+
+Outcome = a.HangUp | a.PutThrough
+
+
+class Busy(Exception):
+    """Another line of the conversation is being answered. The message says so."""
+
+
+class Ended(Exception):
+    """The conversation is over. The message says so."""
+
 
 class Chat:
-    """One typed conversation. What is said counts as heard at once. Its turns are kept; where it stands is not."""
+    """One typed conversation. What is said counts as heard at once."""
 
-    def __init__(self, ports: Ports, conversation: Conversation, stored: Stored) -> None:
-        self._fell: list[s.Signal] = []
-        """What fell back and isn't noted yet."""
-        self._ports = chosen(ports, conversation.version.providers, self._fell.append)
-        self._conversation, self._stored = conversation, stored
-        self._path = f"organisations/{stored.organisation}/conversations/{stored.id}"
-        self._began = stored.started_at
+    def __init__(
+        self, ports: Ports, conversation: Conversation, stored: Stored, next_batch: int, interrupted: bool = False
+    ) -> None:
+        self.stored = stored
+        self.outcome: Outcome | None = None
+        self._all_ports = self._ports = ports
+        self._conversation, self._next_batch, self._interrupted = conversation, next_batch, interrupted
+        self._path = path_of(stored.organisation, stored.id)
+        self._signals: list[s.Signal] = []
+        """Of this exchange, as far as they aren't stored."""
+        self._turns: dict[int, Turn] = {}
         self._said: list[str] = []
-        self.outcome: a.HangUp | a.PutThrough | None = None
+        """Of the reply under way."""
+        self._waiting = deque[s.Signal | a.Think | a.RunTool]()
+        self._choose_providers()
 
-    async def open(self) -> list[str]:
-        """The agent's greeting, sentence by sentence. Cancelling leaves the conversation where it was."""
-        await self._store("active")
-        return await self._take(s.Opened(at=0, now=self._began))
+    async def open(self) -> AsyncIterator[str]:
+        """The agent's greeting, sentence by sentence. Raises Unavailable. Cancelling loses what wasn't told yet."""
+        async with aclosing(self._exchange([self._opened()])) as said:  # type: ignore[type-var]
+            async for sentence in said:
+                yield sentence
 
-    async def say(self, text: str) -> list[str]:
-        """The agent's answer. Cancelling abandons it; a tool that acts may have acted."""
-        state = self._conversation.state
-        asked = self._conversation.walk.expectation(state.flow, "").asked if state.flow else ()
-        if len(text.strip()) == 1 and text.strip().isdecimal() and asked and asked[0].kind in ("choice", "yes_no"):
-            return await self._take(s.Pressed(at=self._at(), digit=text.strip()))
-        return await self._take(s.Typed(at=self._at(), text=text))
-
-    async def _take(self, signal: s.Signal) -> list[str]:
-        self._said = []
-        waiting: list[s.Signal] = [signal]
-        while waiting:
-            for act in self._conversation.step(waiting.pop(0)):
-                waiting += await self._perform(act)
-        return self._said
-
-    async def _perform(self, act: a.Act) -> list[s.Signal]:
-        match act:
-            case a.Say(text=text):
-                self._said.append(text)
-            case a.Close(reply=reply):
-                return [s.Finished(at=self._at(), reply=reply)]
-            case a.Cut(reply=reply):
-                return [s.Cut(at=self._at(), reply=reply, heard=" ".join(self._said), unheard="")]
-            case a.Think():
-                async with aclosing(think(self._ports.brain, act)) as thoughts:  # type: ignore[type-var]
-                    thought = [each async for each in thoughts]
-                signals, self._fell[:] = [*self._fell, *thought], []
-                return [signal.model_copy(update={"at": self._at()}) for signal in signals]
-            case a.RunTool():
-                returned = await run_tool(self._ports.tools, self._conversation.organisation, act)
-                return [returned.model_copy(update={"at": self._at()})]
-            case a.Record(turn=turn):
-                await self._ports.documents.put(f"{self._path}/turns/{turn.number:06d}", turn.model_dump(mode="json"))
-            case a.HangUp() | a.PutThrough():
-                self.outcome = act
-                await self._store("ended", act.outcome)
-        return []  # expecting, endpointing and watching are matters of sound
+    async def say(self, text: str) -> AsyncIterator[str]:
+        """The agent's answer, sentence by sentence. Raises Busy, Ended, Unavailable. Cancelling abandons it; a tool
+        that acts may have acted."""
+        if self.stored.state == "ended":
+            raise Ended("this conversation is over")
+        if self._conversation.version.guardrails.redact_cards:
+            text = redact(text)
+        line = self._line(text[:LONGEST_LINE])
+        # An answer that its process took with it is begun again first, as on the phone.
+        signals = [self._opened(), line] if self._interrupted else [line]
+        self._interrupted = False
+        async with aclosing(self._exchange(signals)) as said:  # type: ignore[type-var]
+            async for sentence in said:
+                yield sentence
 
     async def hang_up(self) -> None:
-        """The caller leaves."""
-        if self.outcome is None:
-            await self._store("ended", "caller_left")
+        """The caller leaves. Raises Unavailable."""
+        if self.stored.state == "active":
+            await self._store("caller_left")
 
-    async def _store(self, state: Literal["active", "ended"], outcome: str = "") -> None:
-        ended = self._ports.clock.now() if state == "ended" else None
+    # --- one exchange ---
+
+    def _opened(self) -> s.Signal:
+        return s.Opened(at=self._at(), now=self._ports.clock.now())
+
+    def _line(self, text: str) -> s.Signal:
+        """A single figure is a key where keys are offered."""
+        line, flow = text.strip(), self._conversation.state.flow
+        asked = self._conversation.walk.expectation(flow, "").asked if flow else ()
+        if len(line) == 1 and line in "0123456789*#" and asked and asked[0].kind in ("choice", "yes_no"):
+            return s.Pressed(at=self._at(), digit=line)
+        return s.Typed(at=self._at(), text=text)
+
+    async def _exchange(self, signals: Sequence[s.Signal]) -> AsyncIterator[str]:
+        await self._claim(signals)
+        try:
+            for signal in signals:
+                async with aclosing(self._take(signal)) as said:  # type: ignore[type-var]
+                    async for sentence in said:
+                        yield sentence
+        finally:
+            await self._store(self.outcome.outcome if self.outcome else "")
+
+    async def _claim(self, signals: Sequence[s.Signal]) -> None:
+        """Keeps what begins the exchange. Raises Busy if another process begins one at this moment."""
+        document = batch(self._next_batch, self._ports.clock.now(), signals)
+        try:
+            await self._ports.documents.create(batch_path(self._path, self._next_batch), document)
+        except Taken:
+            raise Busy("another line of this conversation is being answered") from None
+        self._next_batch += 1
+
+    async def _take(self, signal: s.Signal) -> AsyncIterator[str]:
+        self._waiting.append(signal)
+        first = True
+        while self._waiting:
+            match self._waiting.popleft():
+                case a.Think() as act:
+                    async with aclosing(self._think(act)) as thoughts:  # type: ignore[type-var]
+                        async for thought in thoughts:
+                            for sentence in self._step(thought):
+                                yield sentence
+                case a.RunTool() as act:
+                    organisation = self._conversation.organisation
+                    for sentence in self._step(await run_tool(self._ports.tools, organisation, act)):
+                        yield sentence
+                case following:
+                    for sentence in self._step(following, stored=first):
+                        yield sentence
+                    first = False
+
+    def _step(self, signal: s.Signal, stored: bool = False) -> list[str]:
+        """What the agent says to it; the rest of what it makes us do waits its turn."""
+        if not stored:
+            signal = signal.model_copy(update={"at": self._at()})
+            self._signals.append(signal)
+        said: list[str] = []
+        for act in self._conversation.step(signal):
+            match act:
+                case a.Say(text=text):
+                    said.append(text)
+                    self._said.append(text)
+                case a.Close(reply=reply):
+                    self._said = []
+                    self._waiting.append(s.Finished(at=0, reply=reply))
+                case a.Cut(reply=reply):
+                    heard, self._said = " ".join(self._said), []
+                    self._waiting.append(s.Cut(at=0, reply=reply, heard=heard, unheard=""))
+                case a.Think() | a.RunTool():
+                    self._waiting.append(act)
+                case a.Record(turn=turn):
+                    self._turns[turn.number] = turn
+                case a.Become():
+                    self._choose_providers()
+                case a.PressKeys():  # there is no telephone
+                    self._waiting.append(self._opened())
+                case a.HangUp() | a.PutThrough():
+                    self.outcome = act
+        return said  # expecting, endpointing and watching are matters of sound
+
+    async def _think(self, act: a.Think) -> AsyncIterator[s.Signal]:
+        if act.search:
+            found = await self._search(act)
+            yield found
+            act = replace(act, prompt=informed(act.prompt, found.passages))
+        async with aclosing(think(self._ports.brain, act)) as thoughts:  # type: ignore[type-var]
+            async for thought in thoughts:
+                while self._fell:
+                    yield self._fell.popleft()
+                yield thought
+
+    async def _search(self, act: a.Think) -> s.Found:
+        """What the documents say; nothing if they can't be asked."""
+        organisation, documents = self._conversation.organisation.id, self._conversation.version.knowledge
+        try:
+            passages = await self._ports.knowledge.search(  # type: ignore[attr-defined]
+                organisation, act.search, documents
+            )
+        except Unavailable as problem:
+            log.warning("documents_not_searched", conversation=self.stored.id, why=str(problem))
+            passages = ()
+        return s.Found(at=0, reply=act.reply, query=act.search, passages=tuple(passages))
+
+    def _choose_providers(self) -> None:
+        self._fell = deque[s.Signal]()
+        """What fell back and isn't noted yet."""
+        self._ports = chosen(self._all_ports, self._conversation.version.providers, self._fell.append)
+
+    # --- what is kept ---
+
+    async def _store(self, outcome: str) -> None:
+        """The rest of the exchange, its turns, and where the conversation stands, in one transaction."""
+        now = self._ports.clock.now()
         flow = self._conversation.state.flow
         standing = {"node": flow.node, "variables": flow.variables} if flow else {}
-        stored = self._stored.model_copy(update={"state": state, "outcome": outcome, "ended_at": ended, **standing})
-        await self._ports.documents.put(self._path, stored.model_dump(mode="json"))
+        ended = {"state": "ended", "outcome": outcome, "ended_at": now} if outcome else {}
+        self.stored = self.stored.model_copy(update={**standing, **ended})
+        document = batch(self._next_batch, now, self._signals, self._conversation.state)
+
+        async def body(tx: Transaction) -> None:
+            tx.create(batch_path(self._path, self._next_batch), document)
+            for number, turn in self._turns.items():
+                tx.put(f"{self._path}/turns/{number:06d}", turn.model_dump(mode="json"))
+            tx.put(self._path, self.stored.model_dump(mode="json"))
+
+        await self._until_stored(body, document)
+        self._next_batch += 1
+        self._signals, self._turns = [], {}
+
+    async def _until_stored(self, body: Callable[[Transaction], Awaitable[None]], document: Document) -> None:
+        """A write that seemed to fail may have happened: the very same one is tried again. What was said to the caller
+        is lost only if the store stays away."""
+        for pause_s in (*STORE_AGAIN_S, None):
+            try:
+                return await self._ports.documents.transact(body)
+            except Taken:
+                if await self._ports.documents.get(batch_path(self._path, self._next_batch)) == document:
+                    return None
+                raise Busy("another process has taken this conversation over") from None
+            except Unavailable:
+                if pause_s is None:
+                    raise
+                await asyncio.sleep(pause_s)
 
     def _at(self) -> int:
-        return round((self._ports.clock.now() - self._began).total_seconds() * 1000)
+        return round((self._ports.clock.now() - self.stored.started_at).total_seconds() * 1000)
 
 
 async def chat_with(ports: Ports, organisation: str, agent: str) -> Chat | None:
-    """A conversation with the agent's live version; None if there is no such agent."""
+    """A conversation with the agent's live version; None if there is no such agent. Raises Unavailable."""
     root = f"organisations/{organisation}"
     known = await ports.documents.get(f"{root}/agents/{agent}") if agent.isidentifier() else None
     if known is None:
         return None
     live = Agent.model_validate(known).live
-    owner = Organisation.model_validate(await ports.documents.get(root))
-    version = AgentVersion.model_validate(await ports.documents.get(f"{root}/agents/{agent}/versions/{live}"))
+    version = (await versions_of(ports.documents, root, {agent: live}))[agent]
     stored = Stored(
         id=new_id("cnv"),
         organisation=organisation,
         agent=agent,
         version=live,
+        team=await pin_team(ports.documents, root, version),
         channel="chat",
         started_at=ports.clock.now(),
     )
-    conversation = Conversation(stored.id, owner, version, await ports.tools.offered(owner))
-    return Chat(ports, conversation, stored)
+    await ports.documents.create(path_of(organisation, stored.id), stored.model_dump(mode="json"))
+    return await _chat(ports, stored)
+
+
+async def chat_again(ports: Ports, organisation: str, conversation: str) -> Chat | None:
+    """A conversation where it was left; None if there is no such chat. Raises Busy, Unavailable."""
+    known = await ports.documents.get(path_of(organisation, conversation)) if conversation.isidentifier() else None
+    if known is None or known["channel"] != "chat":
+        return None
+    return await _chat(ports, Stored.model_validate(known))
+
+
+async def _chat(ports: Ports, stored: Stored) -> Chat:
+    root, path = f"organisations/{stored.organisation}", path_of(stored.organisation, stored.id)
+    pinned = {**stored.team, stored.agent: stored.version}
+    versions, organisation, (state, signals, number) = await asyncio.gather(
+        versions_of(ports.documents, root, pinned), _organisation(ports, root), read(ports.documents, path)
+    )
+    if signals:
+        last = await ports.documents.get(batch_path(path, number - 1))
+        if last and ports.clock.now() - datetime.fromisoformat(last["written_at"]) < BUSY:
+            raise Busy("another line of this conversation is being answered")
+    tools = await ports.tools.offered(organisation)
+    conversation = Conversation(stored.id, organisation, versions[stored.agent], tools, state, versions)
+    conversation.fold(signals)
+    interrupted = bool(signals) and conversation.state.phase not in (Phase.LISTENING, Phase.GONE)
+    return Chat(ports, conversation, stored, number, interrupted)
+
+
+async def _organisation(ports: Ports, root: str) -> Organisation:
+    return Organisation.model_validate(await ports.documents.get(root))

@@ -40,8 +40,9 @@ STORE_S = 3.0
 """How long the store may take over an answer that somebody on the phone waits for."""
 QUEUE_S = 1.0
 """The queue's part: the call goes on without it."""
-TOLD_S = 10.0
-"""How long noting what we are told may take, the telling of others included: the carrier gives up after 15 s."""
+TOLD_S = 4.5
+"""How long noting what we are told may take, the telling of others included. The carrier says it again if it couldn't
+be noted, but gives up after 15 s in all."""
 ENDED = "conversation.ended"
 """The topic on which the end of a conversation is told."""
 
@@ -151,7 +152,7 @@ class Webhooks:
                 if _text(form, "StreamEvent"):
                     if error := _text(form, "StreamError"):
                         log.warning("stream_error", call_sid=sid, error=error)
-                        await _update(ports, sid, {"stream_error": error[:500]})
+                        await _keep_stream_error(ports, sid, error[:500])
                 elif _text(form, "CallStatus") in OVER:
                     await end(ports, sid, _text(form, "CallStatus"))
         except (Unavailable, TimeoutError, ValidationError) as problem:
@@ -335,10 +336,11 @@ async def left_alone(ports: Ports, task: Task) -> None:
         await end(ports, sid, "failed")
 
 
-async def _update(ports: Ports, sid: str, changes: Document) -> None:
+async def _keep_stream_error(ports: Ports, sid: str, error: str) -> None:
     async def body(tx: Transaction) -> None:
         if (stored := await tx.get(f"calls/{sid}")) is not None:
-            tx.put(f"calls/{sid}", {**stored, **changes})
+            entry = CallEntry.model_validate(stored).model_copy(update={"stream_error": error})
+            tx.put(f"calls/{sid}", entry.model_dump(mode="json"))
 
     await ports.documents.transact(body)
 

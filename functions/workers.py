@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from domain.ports import Event, Ports, Task
 from functions import webhooks
 from functions.analyse import analyse
+from functions.knowledge import read_document
 
 GetPorts = Callable[[], Awaitable[Ports]]
 
@@ -27,7 +28,11 @@ def do_tasks(ports: Ports) -> None:
     async def on_settle_appointment(task: Task) -> None:
         await ports.calendars.settle(task.body["organisation"], task.body["appointment"])
 
+    async def on_read_document(task: Task) -> None:
+        await read_document(ports, task)
+
     ports.queue.serve("left_alone", on_left_alone)
+    ports.queue.serve("read_document", on_read_document)
     ports.queue.serve("settle_appointment", on_settle_appointment)
 
 

@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from domain import acts as a
 from domain.conversation import Conversation
+from domain.past import path_of, take
 from domain.phrases import PhraseBook
 from domain.ports import BadStart, Event, Ports, Stream, Transaction, Unavailable
 from domain.team import versions_of
@@ -20,7 +21,7 @@ from media_service.alongside import alongside
 from media_service.call import Call
 from media_service.capacity import Capacity
 from media_service.garbage import out_of_the_way
-from media_service.journal import path_of, take
+from media_service.health import Health
 from media_service.live import Live
 from schemas.call import CallEntry
 from schemas.conversation import Conversation as Stored
@@ -32,8 +33,6 @@ LONGEST_REASON = 100
 """Characters; a close frame takes 123 bytes."""
 STORE_S = 3
 """How long the store may take before and after a call, while the caller waits."""
-CHECK_S = 2
-"""How long a dependency may take to show that it works."""
 
 log = structlog.get_logger()
 
@@ -48,6 +47,7 @@ class MediaService:
         self._live = Live()
         self._phrases = PhraseBook()
         self._capacity = Capacity()
+        self._health = Health()
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -215,21 +215,17 @@ class MediaService:
         return JSONResponse({"status": "ok", "calls": len(self._live.calls)})
 
     async def health_of(self, request: Request) -> Response:
-        """One dependency, by its port's name: 200 or 503."""
+        """One dependency, by its port's name: 200 or 503, as it was found some seconds ago at most."""
         name = request.path_params["dependency"]
         ports = await self._get_ports()
         if name not in ports.adapters:
             known = sorted(ports.adapters)
             return JSONResponse({"status": "unknown", "dependencies": known}, status_code=404)
         answer = {"dependency": name, "adapter": ports.adapters[name]}
-        try:
-            if check := getattr(getattr(ports, name), "check", None):
-                async with asyncio.timeout(CHECK_S):
-                    await check()
-            return JSONResponse({"status": "ok", **answer})
-        except (Unavailable, TimeoutError) as problem:
-            why = str(problem) or f"no answer within {CHECK_S} s"
+        check = getattr(getattr(ports, name), "check", None)
+        if check and (why := await self._health.why_not(name, check)):
             return JSONResponse({"status": "unavailable", "why": why, **answer}, status_code=503)
+        return JSONResponse({"status": "ok", **answer})
 
     async def status(self, request: Request) -> Response:
         """`/websocket-status`: the lines that are open, and how many calls this process bears."""

@@ -12,7 +12,8 @@ from domain import acts as a
 from domain.conversation import Conversation
 from domain.fallback import chosen
 from domain.phrases import PhraseBook, RememberingVoice
-from domain.ports import Junk, Key, Line, LineEvent, Mark, Ports, Unavailable, VoiceStyle
+from domain.ports import Junk, Key, Line, LineEvent, Mark, Ports, Transcript, Unavailable, VoiceStyle
+from domain.redaction import KeyGuard, redact, redact_unfinished
 from domain.reply import run_tool, think
 from media_service.alongside import alongside
 from media_service.ear import Ear
@@ -23,11 +24,13 @@ from schemas.agent import AgentVersion
 from schemas.signals import Deaf, Garbled, Heard, Lost, Opened, Overdue, Pressed, Returned, Signal
 
 CONFIRM_S = 0.5
-"""How long the answer's first audio waits for the caller's words to be stored."""
+"""How long an answer waits for the caller's words to be stored: while its voice begins, and not after."""
 MOST_WAITING = 1000
 """Signals that wait to be taken; a call that is so far behind breaks rather than lag for ever."""
 MOST_JUNK = 50
 """A line that sends more than this many things that its protocol doesn't allow is ended."""
+KEYS_S = 2.0
+"""No further key for this long: those that were kept back are a card number, or will be none."""
 HEAR_AGAIN_S = 0.5
 MOST_DEAFNESS = 3
 """How often a recogniser may fail in one call."""
@@ -72,6 +75,8 @@ class Call:
         self._looking_up = set[asyncio.Task[None]]()  # for the reply that is being made
         self._aside = dict[str, asyncio.Task[None]]()  # by the call's id: tools that run while the caller talks
         self._transcribing: asyncio.Task[None] | None = None
+        self._keys = KeyGuard()
+        self._keys_due: asyncio.TimerHandle | None = None
 
     def _way_to_speak(self, version: AgentVersion) -> tuple[RememberingVoice, VoiceStyle]:
         """The agent's voice, and how it speaks; the providers that it asks are asked from now on."""
@@ -98,6 +103,8 @@ class Call:
                         await self._perform(act)
             finally:
                 self._watchdog.unwatch()
+                if self._keys_due:
+                    self._keys_due.cancel()
         return self.outcome
 
     async def _signals(self) -> AsyncIterator[Signal]:
@@ -142,6 +149,7 @@ class Call:
             case a.Become(version=version):
                 self._become(version)
             case a.Expect(expectation=expectation):
+                self._keys.forget()
                 self._ear.expect(expectation)
             case a.Endpoint(silence_ms=silence_ms):
                 self._ear.settle_after(silence_ms)
@@ -179,7 +187,7 @@ class Call:
                 case Mark(name=name):
                     self._mouth.marked(name)
                 case Key(digit=digit):
-                    self._emit(Pressed(at=0, digit=digit))
+                    self._press(digit)
                 case Junk(why=why):
                     junk += 1
                     if junk <= MOST_JUNK:
@@ -199,7 +207,7 @@ class Call:
             try:
                 async with aclosing(heard) as transcripts:  # type: ignore[type-var]
                     async for transcript in transcripts:
-                        self._emit(Heard(at=0, text=transcript.text, final=transcript.final))
+                        self._emit(self._heard(transcript))
                 return
             except Unavailable as problem:
                 failures += 1
@@ -208,6 +216,32 @@ class Call:
                     self._emit(Deaf(at=0, why=str(problem)))
                     return
             await asyncio.sleep(HEAR_AGAIN_S)
+
+    # --- what callers give away ---
+
+    def _heard(self, transcript: Transcript) -> Heard:
+        """Without card numbers, if the agent wants none."""
+        text = transcript.text
+        if self.conversation.version.guardrails.redact_cards:
+            text = redact(text) if transcript.final else redact_unfinished(text, self._ear.expectation.asked)
+        return Heard(at=0, text=text, final=transcript.final)
+
+    def _press(self, digit: str) -> None:
+        """The key; or nothing yet, while it may complete a card number."""
+        if not self.conversation.version.guardrails.redact_cards:
+            return self._emit(Pressed(at=0, digit=digit))
+        for key in self._keys.press(digit, self._ear.expectation.asked):
+            self._emit(Pressed(at=0, digit=key))
+        self._press_later()
+
+    def _press_later(self) -> None:
+        if self._keys_due:
+            self._keys_due.cancel()
+        self._keys_due = self._loop.call_later(KEYS_S, self._let_keys_go)
+
+    def _let_keys_go(self) -> None:
+        for key in self._keys.done():
+            self._emit(Pressed(at=0, digit=key))
 
     async def _learn_phrases(self) -> None:
         """The sentences for bad moments, so that they don't need the voice then."""
@@ -222,7 +256,7 @@ class Call:
                 self._emit(signal)
 
     async def _run_tool(self, act: a.RunTool) -> None:
-        if act.acts and not await self._journal.has_all(CONFIRM_S):
+        if act.acts and not await self._journal.has_all(self._loop.time() + CONFIRM_S):
             self._emit(Returned(at=0, id=act.call.id, error="what the caller said isn't stored yet"))
             return
         self._emit(await run_tool(self.ports.tools, self.conversation.organisation, act))
@@ -250,14 +284,16 @@ class Call:
 
     def _overdue(self, watch: a.Watch) -> None:
         """Tells of it in a task: what breaks in a timer would break nothing else."""
+        if watch.what == "keys" and self._keys.keeps:
+            return self._watchdog.watch(watch)  # more were pressed than are known
 
         async def tell() -> None:
             self._emit(Overdue(at=0, what=watch.what))
 
         self._start(tell())
 
-    async def _gate(self) -> bool:
-        return await self._journal.has_words(CONFIRM_S)
+    async def _gate(self, released_at: float) -> bool:
+        return await self._journal.has_words(released_at + CONFIRM_S)
 
     def _fenced(self) -> None:
         """Another process holds the conversation now: fall silent."""

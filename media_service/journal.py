@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import structlog
 
 from domain.conversation import Conversation
+from domain.past import batch, batch_path, path_of
 from domain.ports import Clock, Document, Documents, Taken, Transaction, Unavailable
-from domain.state import State
 from schemas.conversation import Turn
-from schemas.signals import SIGNALS, Cut, Finished, Heard, Overdue, Paused, Pressed, Signal, SpeechBegan
+from schemas.signals import Cut, Finished, Heard, Overdue, Paused, Pressed, Signal, SpeechBegan
 
 LINGER_S = 1.0
 """How long a signal may wait for company before it is written. What the caller said or pressed, and what was heard of
@@ -23,42 +23,6 @@ LEAVE_S = 5.0
 """How long the last batch may take once the line is closed."""
 
 log = structlog.get_logger()
-
-
-def path_of(organisation: str, conversation: str) -> str:
-    """Where the conversation is kept."""
-    return f"organisations/{organisation}/conversations/{conversation}"
-
-
-async def take(documents: Documents, path: str, clock: Clock) -> tuple[State | None, list[Signal], int]:
-    """Takes the conversation over: the last snapshot, the signals after it, and the number of the next batch.
-
-    An empty batch is put behind the journal's last, so that whoever wrote before finds its next number taken, and
-    nothing can be added to what was read here. Raises Unavailable."""
-    while True:
-        state, signals, number = await read(documents, path)
-        marker: Document = {"number": number, "written_at": clock.now().isoformat(), "signals": "[]", "snapshot": ""}
-        try:
-            await documents.create(f"{path}/journal/{number:08d}", marker)
-        except Taken:
-            continue  # the line before this one has just written its last
-        return state, signals, number + 1
-
-
-async def read(documents: Documents, path: str) -> tuple[State | None, list[Signal], int]:
-    """The last snapshot, the signals after it, and the number of the next batch. Raises Unavailable."""
-    state: State | None = None
-    signals: list[Signal] = []
-    number, cursor = 0, None
-    while True:
-        page = await documents.query(f"{path}/journal", limit=200, cursor=cursor)
-        for found in page.found:
-            number += 1
-            signals += SIGNALS.validate_json(found.document["signals"])
-            if snapshot := found.document["snapshot"]:
-                state, signals = State.model_validate_json(snapshot), []
-        if (cursor := page.next_cursor) is None:
-            return state, signals, number
 
 
 class Journal:
@@ -100,20 +64,21 @@ class Journal:
         """The turn will be written with the next batch."""
         self._turns[turn.number] = turn
 
-    async def has_words(self, within_s: float) -> bool:
-        """Has what the caller said and pressed been stored? Waits that long for it. Cancelling changes nothing."""
-        return await self._has(self._words, within_s)
+    async def has_words(self, until: float) -> bool:
+        """Has what the caller said and pressed been stored? Waits for it until then, by the loop's clock. Cancelling
+        changes nothing."""
+        return await self._has(self._words, until)
 
-    async def has_all(self, within_s: float) -> bool:
-        """Has all appended so far been stored? Waits that long for it. Cancelling changes nothing."""
-        return await self._has(self._appended, within_s)
+    async def has_all(self, until: float) -> bool:
+        """The same of all that was appended so far."""
+        return await self._has(self._appended, until)
 
-    async def _has(self, target: int, within_s: float) -> bool:
+    async def _has(self, target: int, until: float) -> bool:
         if self._stored >= target:
             return not self._fenced
         self._wake.set()
         try:
-            async with asyncio.timeout(within_s), self._progress:
+            async with asyncio.timeout_at(until), self._progress:
                 await self._progress.wait_for(lambda: self._stored >= target or self._fenced)
         except TimeoutError:
             return False
@@ -149,22 +114,16 @@ class Journal:
     def _next_batch(self) -> "_Batch":
         state = self._conversation.state
         turns = dict(self._turns)
-        document: Document = {
-            "number": self._number,
-            "written_at": self._clock.now().isoformat(),
-            # As texts: nobody searches in them, and a store takes a text some ten times faster than what it says.
-            "signals": SIGNALS.dump_json(self._signals).decode(),
-            "snapshot": state.model_dump_json() if turns else "",
-        }
+        document = batch(self._number, self._clock.now(), self._signals, state if turns else None)
         standing = {"node": state.flow.node, "variables": state.flow.variables} if state.flow else {}
         return _Batch(document, len(self._signals), turns, standing)
 
     async def _write_batch(self) -> None:
         """One batch, and with it the turns and where the conversation stands. A write that failed, or was cancelled,
         may have happened all the same: so the very same batch is written again until it is known to stand."""
-        batch = self._pending = self._pending or self._next_batch()
+        pending = self._pending = self._pending or self._next_batch()
         try:
-            ours = await self._store(batch)
+            ours = await self._store(pending)
         except Unavailable as problem:
             log.warning("journal_waits", conversation=self._conversation.id, why=str(problem))
             await asyncio.sleep(RETRY_S)
@@ -173,10 +132,10 @@ class Journal:
         self._pending = None
         async with self._progress:
             if ours:
-                self._number, self._standing = self._number + 1, batch.standing
-                self._stored += batch.signals
-                del self._signals[: batch.signals]
-                self._turns = {n: turn for n, turn in self._turns.items() if batch.turns.get(n) is not turn}
+                self._number, self._standing = self._number + 1, pending.standing
+                self._stored += pending.signals
+                del self._signals[: pending.signals]
+                self._turns = {n: turn for n, turn in self._turns.items() if pending.turns.get(n) is not turn}
             else:
                 self._fenced = True
             self._progress.notify_all()
@@ -186,7 +145,7 @@ class Journal:
 
     async def _store(self, batch: "_Batch") -> bool:
         """Whether the batch stands in the store as ours."""
-        path = f"{self._path}/journal/{self._number:08d}"
+        path = batch_path(self._path, self._number)
 
         async def body(tx: Transaction) -> None:
             conversation = await tx.get(self._path) if batch.standing != self._standing else None

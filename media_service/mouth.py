@@ -37,8 +37,9 @@ class _Reply:
 class Mouth:
     """One call's mouth: at most one reply at a time.
 
-    `start` runs a task in the call's group; `emit` takes signals, their time left at 0; `gate` waits until the reply
-    may be heard and tells whether the caller's words were stored by then."""
+    `start` runs a task in the call's group; `emit` takes signals, their time left at 0; `gate` is told when the reply
+    was released, by the loop's clock, waits until it may be heard, and tells whether the caller's words were stored by
+    then."""
 
     def __init__(
         self,
@@ -47,13 +48,14 @@ class Mouth:
         style: VoiceStyle,
         start: Start,
         emit: Callable[[Signal], None],
-        gate: Callable[[], Awaitable[bool]],
+        gate: Callable[[float], Awaitable[bool]],
     ) -> None:
         self._line, self._voice, self._style = line, voice, style
         self._start, self._emit, self._gate = start, emit, gate
         self._reply: _Reply | None = None
         self._sounded: _Reply | None = None  # the last that was heard
         self._released = 0
+        self._released_at = 0.0
         self._audible_until = 0.0
         self._finished = 0
         self._round_trip_ms: float | None = None  # a mark's, as far as was seen: the line's own delay is no lateness
@@ -100,7 +102,7 @@ class Mouth:
 
     def release(self, number: int) -> None:
         """This reply may be heard; until then it is made ready up to its first sound."""
-        self._released = number
+        self._released, self._released_at = number, asyncio.get_running_loop().time()
         if self._reply and self._reply.number == number:
             self._reply.may_sound.set()
 
@@ -228,7 +230,7 @@ class Mouth:
         if not piece:
             return
         if reply.playback.ends_at == 0.0:
-            confirmed = await self._gate()
+            confirmed = await self._gate(self._released_at)
             self._emit(Sent(at=0, reply=reply.number, confirmed=confirmed))
             reply.began = _now_ms()
             await self._play(reply, piece[:FRAME])

@@ -36,7 +36,7 @@ class Finding:
     todo: str = ""
 
 
-PORTS = ("speech", "brain", "voice", "documents", "bus", "queue")
+PORTS = ("speech", "brain", "voice", "documents", "bus", "queue", "knowledge", "blobs")
 """In the order that a caller meets them."""
 PROVIDERS = {"speech": "language", "brain": "model", "voice": "voice"}
 """Those that an agent asks for something of its own."""
@@ -55,6 +55,10 @@ WHAT = {
     ("bus", "pubsub"): "Pub/Sub",
     ("queue", "sqlite"): "files in OFFHOOK_HOME",
     ("queue", "cloud_tasks"): "Cloud Tasks",
+    ("knowledge", "sqlite"): "finds the documents' passages by their words, not by their meaning",
+    ("knowledge", "firestore"): "Firestore's vector search, with Gemini's embeddings",
+    ("blobs", "files"): "files in OFFHOOK_HOME",
+    ("blobs", "cloud_storage"): "Cloud Storage",
 }
 """By port and adapter. Any other is a stand-in."""
 

@@ -1,7 +1,9 @@
 """A call: one phone connection inside a conversation."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
+
+from pydantic import Field
 
 from schemas.model import Model
 
@@ -9,6 +11,10 @@ CallStatus = Literal["queued", "ringing", "in-progress", "completed", "busy", "f
 
 OVER: frozenset[str] = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 """The statuses after which nothing more can happen."""
+
+
+KEPT = timedelta(days=30)
+"""How long what is known of a call by its SID stays: it is looked up only while the carrier may still ask."""
 
 
 class CallEntry(Model):
@@ -45,5 +51,7 @@ class CallEntry(Model):
     answered: dict[str, str] = {}
     """The answer to the webhook request under this idempotency token: a retry gets the same one."""
     created_at: datetime
+    expires_at: datetime = Field(default_factory=lambda known: known["created_at"] + KEPT)
+    """When the store may forget it: see `domain.ports.Documents`."""
     stream_error: str = ""
     """What the carrier last said about a stream that failed."""

@@ -64,6 +64,8 @@ class Turn(Model):
     """Tools that ran."""
     sources: tuple[str, ...] = ()
     """Titles of the documents that the model was told of."""
+    guarded: tuple[str, ...] = ()
+    """Why sentences of the model's were not spoken."""
     fell_back: tuple[str, ...] = ()
     """Providers that let us down, and who was asked instead: "voice: espeak instead of google"."""
     prompt_tokens: int = 0

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from schemas.google_names import is_database, is_project, is_queue, is_service_account
 from schemas.model import Model
 
 SpeechName = Literal["pocketsphinx", "google", "gemini", "paced"]
@@ -15,6 +16,10 @@ VoiceName = Literal["espeak", "google", "paced"]
 DEVELOPMENT_ACCOUNT_SID = "AC00000000000000000000000000000000"
 DEVELOPMENT_AUTH_TOKEN = "offhook-development-token"
 """What the simulated carrier signs with. Production refuses to start on it."""
+SHORTEST_SECRET = 32
+"""Characters, in production."""
+FEWEST_CHARACTERS = 8
+"""Different ones in a secret: by chance there are always more of them."""
 
 
 class Paced(Model):
@@ -109,6 +114,15 @@ class Settings(Model):
     """OFFHOOK_QUEUE_ENDPOINT."""
     calendar_endpoint: str = ""
     """OFFHOOK_CALENDAR_ENDPOINT: Google Calendar's."""
+    knowledge: Literal["sqlite", "firestore"] = "sqlite"
+    """OFFHOOK_KNOWLEDGE: where documents' passages are found; `firestore` asks Gemini for their meaning. In production
+    `firestore` by default."""
+    blobs: Literal["files", "cloud_storage"] = "files"
+    """OFFHOOK_BLOBS: where the documents themselves are kept. In production `cloud_storage` by default."""
+    bucket: str = ""
+    """OFFHOOK_BUCKET: Cloud Storage's; `PROJECT-offhook` by default."""
+    storage_endpoint: str = ""
+    """OFFHOOK_STORAGE_ENDPOINT."""
     tasks_queue: str = ""
     """OFFHOOK_TASKS_QUEUE: projects/…/locations/…/queues/…"""
     tasks_account: str = ""
@@ -152,28 +166,49 @@ class Settings(Model):
                 yield f"{name} is {emulator!r}; make it the emulator's host:port"
         keyless = not self.vertex and not self.gemini_api_key
         asks_gemini = [port for port in ("brain", "speech") if "gemini" in self.adapters(port)]
+        if self.knowledge == "firestore" and keyless and (self.google_project or not self.production):
+            yield "OFFHOOK_KNOWLEDGE=firestore needs GEMINI_API_KEY, or GOOGLE_CLOUD_PROJECT to use Vertex AI"
         if asks_gemini and keyless and (self.google_project or not self.production):
             which = self._variable(asks_gemini[0], "gemini")
             yield f"{which}=gemini needs GEMINI_API_KEY, or GOOGLE_CLOUD_PROJECT to use Vertex AI"
         if not self.google_project and (who := self._who_needs_the_project()):
             yield f"{who} needs GOOGLE_CLOUD_PROJECT: set it to the project's id"
+        yield from self._problems_of_names()
+
+    def _problems_of_names(self) -> Iterator[str]:
+        if self.google_project and not is_project(self.google_project):
+            yield (
+                f"GOOGLE_CLOUD_PROJECT is {self.google_project!r}, which is no project's id: lower-case letters, "
+                "digits and hyphens, not the project's name"
+            )
+        if not is_database(self.firestore_database):
+            yield (
+                f"OFFHOOK_FIRESTORE_DATABASE is {self.firestore_database!r}, which is no database's id: 4 to 63 "
+                "lower-case letters, digits and hyphens, or (default)"
+            )
         if self.queue == "cloud_tasks":
-            if not re.fullmatch(r"projects/[^/]+/locations/[^/]+/queues/[^/]+", self.tasks_queue):
+            if not is_queue(self.tasks_queue):
                 yield (
                     "OFFHOOK_QUEUE=cloud_tasks needs OFFHOOK_TASKS_QUEUE: set it to the queue's name, "
                     "projects/PROJECT/locations/LOCATION/queues/QUEUE"
                 )
-            if "@" not in self.tasks_account:
+            if not is_service_account(self.tasks_account):
                 yield (
                     "OFFHOOK_QUEUE=cloud_tasks needs OFFHOOK_TASKS_ACCOUNT: set it to the e-mail address of the "
-                    "service account that its requests are made by"
+                    "service account that its requests are made by, NAME@PROJECT.iam.gserviceaccount.com"
                 )
 
     def _who_needs_the_project(self) -> str:
         """Empty for nobody."""
         if self.production:
             return "production"
-        for port, google in (("documents", "firestore"), ("bus", "pubsub"), ("speech", "google")):
+        for port, google in (
+            ("documents", "firestore"),
+            ("bus", "pubsub"),
+            ("speech", "google"),
+            ("knowledge", "firestore"),
+            ("blobs", "cloud_storage"),
+        ):
             if google in self.adapters(port):
                 return f"{self._variable(port, google)}={google}"
         return "GOOGLE_GENAI_USE_VERTEXAI" if self.vertex else ""
@@ -181,8 +216,16 @@ class Settings(Model):
     def _problems_of_production(self) -> Iterator[str]:
         if self.twilio_auth_token == DEVELOPMENT_AUTH_TOKEN:
             yield "production needs the real TWILIO_AUTH_TOKEN, not the development value"
+        elif not re.fullmatch(r"[0-9a-f]{32}", self.twilio_auth_token):
+            yield "TWILIO_AUTH_TOKEN is none of Twilio's, which are 32 hexadecimal digits: copy it from its console"
         if self.twilio_account_sid == DEVELOPMENT_ACCOUNT_SID:
             yield "production needs the real TWILIO_ACCOUNT_SID, not the development value"
+        for name, secret in {"OFFHOOK_TICKET_SECRET": self.ticket_secret, "OFFHOOK_OWNER_KEY": self.owner_key}.items():
+            if len(secret.strip()) < SHORTEST_SECRET or len(set(secret)) < FEWEST_CHARACTERS:
+                yield (
+                    f"production needs a {name} that nobody guesses: set it to {SHORTEST_SECRET} random characters or "
+                    "more, such as `openssl rand -hex 32` makes"
+                )
         if not self.public_url.startswith("https://"):
             yield "production needs PUBLIC_URL, an https:// address"
         if self.media_url and not self.media_url.startswith(("https://", "wss://")):
@@ -197,11 +240,18 @@ class Settings(Model):
                 yield f"production speaks to no server without encryption: unset {name}, or make it an https:// address"
         if self.certificates_url:
             yield "production trusts nobody's tokens but Google's: unset OFFHOOK_CERTIFICATES_URL"
-        for port, instead in (("documents", "firestore"), ("bus", "pubsub"), ("queue", "cloud_tasks")):
+        for port, instead in (
+            ("documents", "firestore"),
+            ("bus", "pubsub"),
+            ("queue", "cloud_tasks"),
+            ("knowledge", "firestore"),
+        ):
             if getattr(self, port) == "sqlite":
                 yield (
                     f"production can't share SQLite files between its services: set OFFHOOK_{port.upper()} to {instead}"
                 )
+        if self.blobs == "files":
+            yield "production can't share files between its services: set OFFHOOK_BLOBS to cloud_storage"
         for port in ("speech", "brain", "voice"):
             if "paced" in self.adapters(port):
                 variable = self._variable(port, "paced")
@@ -219,6 +269,7 @@ class Settings(Model):
             "OFFHOOK_VOICE_ENDPOINT": self.voice_endpoint,
             "OFFHOOK_QUEUE_ENDPOINT": self.queue_endpoint,
             "OFFHOOK_CALENDAR_ENDPOINT": self.calendar_endpoint,
+            "OFFHOOK_STORAGE_ENDPOINT": self.storage_endpoint,
         }
 
     @property

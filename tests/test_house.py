@@ -48,6 +48,11 @@ def test_adapters_do_not_know_each_other() -> None:
     """But for wiring, and pieces that several adapters of one vendor are made of."""
     shared = {
         "adapters.appointment_tools",
+        "adapters.extract",
+        "adapters.extract_docx",
+        "adapters.extract_html",
+        "adapters.extract_pdf",
+        "adapters.extract_text",
         "adapters.gemini",
         "adapters.gemini_caches",
         "adapters.google_refusal",
@@ -57,6 +62,7 @@ def test_adapters_do_not_know_each_other() -> None:
         "adapters.pocketsphinx_worker",
         "adapters.sqlite",
         "adapters.sqlite_outbox",
+        "adapters.table_text",
     }
     for path in (ROOT / "adapters").glob("*.py"):
         if path.stem != "wiring":

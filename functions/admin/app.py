@@ -38,12 +38,14 @@ class Problem(Exception):
 
 def app(get_ports: GetPorts) -> FastAPI:
     """The API as one ASGI app."""
+    from functions.admin import calendars, chat, knowledge  # which are made of what stands here
+
     api = FastAPI(title="Offhook", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     api.state.get_ports = get_ports
     api.include_router(router)
-    from functions.admin import calendars  # which is made of what stands here
-
     api.include_router(calendars.router)
+    api.include_router(chat.router)
+    api.include_router(knowledge.router)
     api.add_exception_handler(Problem, _problem)
     api.add_exception_handler(Unavailable, _unavailable)
     api.add_exception_handler(RequestValidationError, _invalid)

@@ -12,6 +12,7 @@ from domain.mulaw import silence
 from offhook.carrier import recordings, twiml
 from offhook.carrier.handset import Caller, Handset, HungUp
 from offhook.carrier.noise import LineNoise
+from offhook.carrier.overrides import Overrides
 from offhook.carrier.stream import MediaStream
 from offhook.carrier.violation import Breach, Violation
 from offhook.carrier.webhooks import Answer, Webhook, Webhooks
@@ -359,6 +360,8 @@ class Call:
         }
 
     async def _ask(self, url: str, form: dict[str, str], method: str = "POST") -> Answer:
+        for what in Overrides.of(url).misunderstood:
+            self._breach(twiml.BAD_URL, f"{url}: Twilio knows no override {what!r}")
         asked_ms = self.now()
         answer, attempts = await self._account.webhooks.ask(url, form, method, self._forgery.signature)
         took_ms = round(self.now() - asked_ms)

@@ -20,6 +20,8 @@ from offhook.carrier.webhooks import Webhooks
 
 ACCOUNT_SID = "AC00000000000000000000000000000000"
 AUTH_TOKEN = "offhook-development-token"
+OVERRIDES = "#ct=2000&rt=4900&rc=3&rp=ct,rt,5xx"
+"""What README.md says to put behind a number's addresses."""
 CALLER = "+15005550100"
 PATIENCE_S = 30.0
 """So long a caller who has nothing more to say waits for the agent to end the call."""
@@ -36,8 +38,8 @@ class Carrier:
         server: str,
         account_sid: str = ACCOUNT_SID,
         auth_token: str = AUTH_TOKEN,
-        voice_path: str = "/twilio/voice",
-        status_path: str = "/twilio/status",
+        voice_path: str = f"/twilio/voice{OVERRIDES}",
+        status_path: str = f"/twilio/status{OVERRIDES}",
         say_ms_per_character: float = 60.0,
     ) -> None:
         """`voice_path` and `status_path` are what its numbers are configured with; `say_ms_per_character` is how fast

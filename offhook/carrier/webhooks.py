@@ -2,13 +2,14 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
 
+from offhook.carrier.overrides import Overrides
 from offhook.carrier.signature import sign
 
 USER_AGENT = "TwilioProxy/1.1 (simulated by offhook)"
@@ -24,8 +25,13 @@ class Answer:
     content_type: str = ""
     body: bytes = b""
     problem: str = ""
-    """In terms of the overrides: ct, no connection; rt, no answer on it."""
+    """In terms of the overrides: ct, no connection; rt, no answer on it; empty also for one that broke off."""
     why: str = ""
+
+    @property
+    def cause(self) -> str:
+        """For which another attempt may be made: one of `overrides.CAUSES`, or something else."""
+        return self.problem if self.status == 0 else f"{self.status // 100}xx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +44,6 @@ class Webhook:
     answer: Answer
     took_ms: int
     attempts: int
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """Twilio's connection overrides: `#ct=2000&rt=4000&rc=3&rp=5xx,ct,rt` at the end of a webhook's URL."""
-
-    connect_ms: int = 5000
-    read_ms: int = 15_000
-    total_ms: int = 15_000
-    retries: int = 1
-    retry_on: frozenset[str] = frozenset({"ct"})
-
-    @classmethod
-    def parse(cls, fragment: str) -> "Overrides":
-        """What isn't understood is passed over, as by Twilio."""
-        given = dict(parse_qsl(fragment))
-
-        def number(key: str, default: int) -> int:
-            return int(given[key]) if given.get(key, "").isdecimal() else default
-
-        return cls(
-            connect_ms=number("ct", cls.connect_ms),
-            read_ms=number("rt", cls.read_ms),
-            total_ms=number("tt", cls.total_ms),
-            retries=number("rc", cls.retries),
-            retry_on=frozenset(given["rp"].split(",")) if "rp" in given else cls.retry_on,
-        )
-
-    def again(self, answer: Answer) -> bool:
-        """Whether such an answer is worth another attempt."""
-        if "all" in self.retry_on and not 200 <= answer.status < 300:
-            return True
-        return {0: answer.problem, 4: "4xx", 5: "5xx"}.get(answer.status // 100, "") in self.retry_on
 
 
 class Webhooks:
@@ -97,7 +70,7 @@ class Webhooks:
     ) -> tuple[Answer, int]:
         """The answer, and how many attempts it took. An error is an answer too. `signature` replaces the right one.
         Cancelling drops the request; the server may have got it."""
-        address, _, fragment = url.partition("#")
+        overrides, address = Overrides.of(url), url.partition("#")[0]
         if method == "GET" and form:
             address += ("&" if "?" in address else "?") + urlencode(form)
             form = {}
@@ -105,17 +78,7 @@ class Webhooks:
             "X-Twilio-Signature": self.sign(address, form) if signature is None else signature,
             "I-Twilio-Idempotency-Token": str(uuid.uuid4()),
         }
-        overrides = Overrides.parse(fragment)
-        attempts = 1
-        try:
-            async with asyncio.timeout(min(overrides.total_ms / 1000, TOTAL_S)):
-                answer = await self._try(method, address, form, headers, overrides)
-                while overrides.again(answer) and attempts <= overrides.retries:
-                    attempts += 1
-                    answer = await self._try(method, address, form, headers, overrides)
-        except TimeoutError:
-            answer = Answer(0, problem="rt", why="no answer in time")
-        return answer, attempts
+        return await persist(overrides, lambda: self._try(method, address, form, headers, overrides))
 
     async def _try(
         self, method: str, url: str, form: Mapping[str, str], headers: Mapping[str, str], overrides: Overrides
@@ -124,13 +87,31 @@ class Webhooks:
             total=None, sock_connect=overrides.connect_ms / 1000, sock_read=overrides.read_ms / 1000
         )
         data = dict(form) if method == "POST" else None
+        began = False
         try:
             address = URL(url, encoded=True)  # to the letter: it is what was signed
             async with self._http.request(
                 method, address, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
+                began = True
                 return Answer(response.status, response.content_type, await response.read())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as problem:
             return Answer(0, problem="ct", why=str(problem))
         except (aiohttp.ClientError, aiohttp.ServerTimeoutError, ValueError) as problem:
-            return Answer(0, problem="rt", why=str(problem) or type(problem).__name__)
+            # Twilio tries no more once a part of the answer has come.
+            return Answer(0, problem="" if began else "rt", why=str(problem) or type(problem).__name__)
+
+
+async def persist(overrides: Overrides, attempt: Callable[[], Awaitable[Answer]]) -> tuple[Answer, int]:
+    """As many attempts as the overrides want, within the time that there is: the last one's answer, and how many they
+    were. Cancelling drops the attempt under way."""
+    attempts = 0
+    try:
+        async with asyncio.timeout(min(overrides.total_ms / 1000, TOTAL_S)):
+            while True:
+                attempts += 1
+                answer = await attempt()
+                if answer.cause not in overrides.retry_on or attempts > overrides.retries:
+                    return answer, attempts
+    except TimeoutError:
+        return Answer(0, problem="rt", why="no answer in time"), attempts

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,9 +13,13 @@ import structlog
 from starlette.testclient import TestClient
 from twilio.request_validator import RequestValidator
 
+from adapters.twilio_telephony import OVERRIDES
 from domain.ports import Event, Ports, Task, Unavailable
 from functions import webhooks
 from functions.analyse import analyse
+from offhook.carrier import carrier
+from offhook.carrier.overrides import Overrides
+from offhook.carrier.webhooks import TOTAL_S
 from offhook.seed import ORGANISATION, seed
 from schemas.settings import DEVELOPMENT_AUTH_TOKEN
 from tests.fakes.ports import NOW, MemoryBus, MemoryQueue, paper_ports
@@ -70,9 +75,9 @@ def desk() -> Iterator[Desk]:
 def test_a_call_is_answered_with_a_stream_and_its_ticket(desk: Desk) -> None:
     [connect] = desk.verbs("/twilio/voice", CALL)
     stream = connect[0]
-    assert connect.get("action") == "http://127.0.0.1:8080/twilio/next"
+    assert connect.get("action") == f"http://127.0.0.1:8080/twilio/next{OVERRIDES}"
     assert stream.get("url") == "ws://127.0.0.1:8080/twilio-stream"
-    assert stream.get("statusCallback") == "http://127.0.0.1:8080/twilio/status"
+    assert stream.get("statusCallback") == f"http://127.0.0.1:8080/twilio/status{OVERRIDES}"
     assert stream[0].get("name") == "ticket"
     assert desk.conversation()["state"] == "active"
     assert desk.conversation()["caller"] == "+15005550100"
@@ -189,7 +194,24 @@ def test_while_the_store_hangs_a_call_under_way_waits_and_asks_again(
     desk.ports.documents.frozen = True  # type: ignore[attr-defined]
     monkeypatch.setattr(webhooks, "STORE_S", 0.05)
     pause, redirect = desk.verbs("/twilio/next", {**CALL, "CallStatus": "in-progress"})
-    assert (pause.tag, redirect.tag, redirect.text) == ("Pause", "Redirect", "http://127.0.0.1:8080/twilio/next")
+    assert (pause.tag, redirect.tag) == ("Pause", "Redirect")
+    assert redirect.text == f"http://127.0.0.1:8080/twilio/next{OVERRIDES}"
+
+
+def test_the_carrier_waits_for_every_answer_and_has_time_to_ask_again() -> None:
+    overrides = Overrides.of(f"https://phone.example.com{OVERRIDES}")
+    slowest_s = max(webhooks.STORE_S + webhooks.QUEUE_S, webhooks.TOLD_S)
+    assert slowest_s * 1000 < overrides.read_ms
+    assert 3 * overrides.read_ms < 1000 * TOTAL_S
+    assert overrides.retries >= 2
+    assert overrides.retry_on == {"5xx", "ct", "rt"}
+
+
+def test_the_number_is_to_be_configured_as_the_readme_says_and_the_simulated_one_is() -> None:
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    for path in ("voice", "status"):
+        assert f"{{PUBLIC_URL}}/twilio/{path}{OVERRIDES}\n" in readme
+    assert carrier.OVERRIDES == OVERRIDES
 
 
 @pytest.mark.parametrize("queue", [HangingQueue(), RefusingQueue()], ids=["hangs", "refuses"])

@@ -2,12 +2,12 @@
 that a busy machine could break."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from domain.mulaw import SILENCE
 from offhook.carrier.call import Call, Forgery, Human, Unreachable
@@ -225,7 +225,7 @@ def test_a_rejected_call_is_never_answered() -> None:
     ],
 )
 def test_a_bad_answer_is_a_violation_and_twilio_apologises(answer: str | Response, code: int) -> None:
-    agent = TinyAgent(answering(answer))
+    agent = TinyAgent(lambda path, form: answer)
     call = held(agent)
     assert [violation.code for violation in call.violations] == [code]
     assert call.ended == "error"
@@ -241,6 +241,42 @@ def test_a_webhook_s_own_address_says_how_often_to_try_again() -> None:
     assert agent.paths() == ["/twilio/voice", "/next", "/next", "/next", "/twilio/status"]
     assert len({asked.headers["i-twilio-idempotency-token"] for asked in agent.asked[1:4]}) == 1
     assert (call.ended, call.violations, call.webhooks[1].attempts) == ("agent", [], 3)
+
+
+def test_without_an_address_that_says_so_an_error_is_not_tried_again() -> None:
+    agent = TinyAgent(answering("<Response><Redirect>/next</Redirect></Response>", Response("no", status_code=503)))
+    call = held(agent)
+    assert agent.paths() == ["/twilio/voice", "/next", "/twilio/status"]
+    assert (call.ended, [violation.code for violation in call.violations]) == ("error", [11200])
+
+
+def test_an_answer_of_which_a_part_has_come_is_not_tried_again() -> None:
+    async def breaks_off() -> AsyncIterator[str]:
+        yield "<Response>"
+        raise ConnectionResetError
+
+    redirect = "<Response><Redirect>/next#rc=2&amp;rp=all</Redirect></Response>"
+    agent = TinyAgent(answering(redirect, StreamingResponse(breaks_off(), media_type="text/xml")))
+    call = held(agent)
+    assert agent.paths() == ["/twilio/voice", "/next", "/twilio/status"]
+    assert call.ended == "error"
+
+
+def test_an_override_that_twilio_does_not_know_is_a_violation() -> None:
+    agent = TinyAgent(
+        answering("<Response><Redirect>/next#rc=9</Redirect></Response>", "<Response><Hangup/></Response>")
+    )
+    call = held(agent)
+    assert [(violation.code, "rc=9" in violation.what) for violation in call.violations] == [(11100, True)]
+    assert call.ended == "agent"
+
+
+def test_a_number_s_own_addresses_are_tried_again_as_the_readme_configures_them() -> None:
+    failing = Response("no", status_code=503)
+    agent = TinyAgent(answering(failing, failing, failing, "<Response/>"))
+    call = held(agent)
+    assert agent.paths() == ["/twilio/voice"] * 4 + ["/twilio/status"]
+    assert (agent.unsigned, call.violations) == ([], [])
 
 
 def test_nobody_at_the_server_s_address() -> None:

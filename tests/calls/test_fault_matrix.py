@@ -57,6 +57,8 @@ from tests.fakes.memory_documents import MemoryDocuments
 from tests.fakes.ports import NOW, MemoryBus, MemoryQueue, paper_ports
 
 BEARABLE_MS = 3000
+MARGIN_MS = 100
+"""What no call here may use of it: real machines and networks need some time of their own."""
 PATIENT_MS = 4500
 """How long the agent must be quiet for the caller to speak again: longer than it thinks between two fillers."""
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "faults.md"
@@ -377,7 +379,7 @@ every_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_the_caller_is_never_left_in_silence(cell: Cell) -> None:
     came = hold(cell)
     assert came.waits_ms
-    assert max(came.waits_ms) <= BEARABLE_MS, came
+    assert max(came.waits_ms) <= BEARABLE_MS - MARGIN_MS, came
 
 
 @every_cell

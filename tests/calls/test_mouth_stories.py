@@ -104,7 +104,7 @@ class Scene:
         self.signals.append((round(asyncio.get_running_loop().time() * 1000) + signal.at, signal))
 
     @staticmethod
-    async def _gate() -> bool:
+    async def _gate(released_at: float) -> bool:
         return True
 
     async def pauses(self, *moments_s: float, for_s: float = 0.5) -> None:

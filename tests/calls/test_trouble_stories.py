@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from adapters.builtin_tools import BuiltinTools
+from adapters.paced_voice import PacedVoice
 from domain.conversation import Conversation
+from domain.past import path_of
 from domain.ports import Junk, Spoken, ToolRequest, Unavailable, VoiceStyle
 from domain.state import State
-from media_service.journal import path_of
 from schemas.organisation import Organisation
 from schemas.signals import SIGNALS
 from schemas.tool import ToolCall, ToolResult
@@ -165,6 +166,22 @@ def test_words_typed_in_the_store_s_absence_are_answered_but_nothing_is_booked()
     assert "I'm sorry, I can't book that time." in lab.dialogue()
     assert len(lab.appointments()) == 1
     assert [turn.unconfirmed for turn in lab.turns() if turn.caller == "yes please"] == [True]
+
+
+def test_the_store_is_waited_for_while_the_voice_begins_and_not_after() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        lab.documents.frozen = True
+        await caller.says("next tuesday")
+        await caller.listens()
+        lab.documents.frozen = False
+
+    lab = hold(story, voice=PacedVoice(first_ms=400))
+    [turn] = [turn for turn in lab.turns() if turn.caller == "next tuesday"]
+    waterfall = turn.waterfall
+    assert turn.unconfirmed
+    assert waterfall.settled_ms is not None
+    assert waterfall.first_audio_sent_ms == waterfall.settled_ms + 500
 
 
 def test_the_journal_survives_a_store_that_fails_for_a_while() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
+import structlog
 from google.protobuf import empty_pb2
 from google.pubsub_v1.services.publisher import PublisherAsyncClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
@@ -22,6 +23,8 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncI
 from google.pubsub_v1.types import AcknowledgeRequest, StreamingPullRequest, StreamingPullResponse
 from grpc.aio import insecure_channel
 
+from adapters import pubsub_bus
+from adapters.google_request import GoogleRequests
 from adapters.pubsub_bus import PubsubBus
 from adapters.sqlite_bus import SqliteBus
 from adapters.sqlite_outbox import ATTEMPTS, CONCURRENCY, LEASE_S
@@ -422,19 +425,24 @@ def test_what_is_no_event_holds_up_nobody(pubsub_emulator: str, tmp_path: Path) 
 class MovingServer:
     """A Pub/Sub that ends its first stream to have it opened elsewhere, as Google's does. Each brings an event."""
 
+    moves = True
+
     def __init__(self) -> None:
         self.streams = 0
         self.settled: list[str] = []
         self.hung_up = False
 
-    def pull(self, requests: Iterator[StreamingPullRequest], context: Any) -> Iterator[StreamingPullResponse]:
+    def pull(self, requests: Iterator[StreamingPullRequest], context: Any) -> Iterator[bytes]:
         self.streams += 1
-        n = str(self.streams)
-        message = {"ack_id": f"ack {n}", "message": {"data": b"{}", "attributes": {"id": n}}}
-        yield StreamingPullResponse(received_messages=[message])
-        if self.streams == 1:
+        yield self.answer(str(self.streams))
+        if self.moves and self.streams == 1:
             context.abort(grpc.StatusCode.UNAVAILABLE, "moved")
         self.hung_up = bool(list(requests))  # which end when the other side hangs up
+
+    def answer(self, n: str) -> bytes:
+        message = {"ack_id": f"ack {n}", "message": {"data": b"{}", "attributes": {"id": n}}}
+        answer: bytes = StreamingPullResponse.serialize(StreamingPullResponse(received_messages=[message]))
+        return answer
 
     def acknowledge(self, request: AcknowledgeRequest, context: Any) -> Any:
         self.settled += request.ack_ids
@@ -443,9 +451,7 @@ class MovingServer:
     @contextmanager
     def serve(self) -> Iterator[str]:
         """Its host:port."""
-        pull = grpc.stream_stream_rpc_method_handler(
-            self.pull, StreamingPullRequest.deserialize, StreamingPullResponse.serialize
-        )
+        pull = grpc.stream_stream_rpc_method_handler(self.pull, StreamingPullRequest.deserialize)
         acknowledge = grpc.unary_unary_rpc_method_handler(
             self.acknowledge, AcknowledgeRequest.deserialize, empty_pb2.Empty.SerializeToString
         )
@@ -478,6 +484,58 @@ def test_a_stream_that_ends_is_opened_again_and_hung_up_politely() -> None:
         asyncio.run(story(endpoint))
         assert pubsub.hung_up
     assert [event.id for event in analyst.events] == ["1", "2"]
+
+
+class GarblingServer(MovingServer):
+    """A Pub/Sub whose first two streams stay, and bring what is no answer of Pub/Sub's."""
+
+    moves = False
+
+    def answer(self, n: str) -> bytes:
+        return super().answer(n) if int(n) > 2 else b"\xff garbage"
+
+
+def test_a_stream_that_breaks_what_reads_it_is_told_of_and_opened_again() -> None:
+    analyst, pubsub = Mailbox(), GarblingServer()
+
+    async def story(endpoint: str) -> None:
+        async with PubsubBus("offhook", endpoint=endpoint, insecure=True, timeout_s=60) as bus:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            await until(lambda: pubsub.settled == ["ack 3"])
+
+    with pubsub.serve() as endpoint, structlog.testing.capture_logs() as logs:
+        asyncio.run(story(endpoint))
+    assert [event.id for event in analyst.events] == ["3"]
+    broke = [log for log in logs if log["event"] == "delivery_broke"]
+    assert len(broke) == 2
+    for log in broke:
+        assert log["exc_info"], log
+        assert log["subscription"] == "projects/offhook/subscriptions/analyse"
+
+
+def test_an_event_that_cannot_be_settled_for_a_bug_ends_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Breaking(GoogleRequests[Any]):
+        made = 0
+
+        async def make(self, *what: Any, **how: Any) -> Any:
+            self.made += 1
+            if self.made == 1:
+                raise LookupError("nobody thought of that")
+            return await super().make(*what, **how)
+
+    monkeypatch.setattr(pubsub_bus, "GoogleRequests", Breaking)
+    analyst, pubsub = Mailbox(), MovingServer()
+
+    async def story(endpoint: str) -> None:
+        async with PubsubBus("offhook", endpoint=endpoint, insecure=True, timeout_s=60) as bus:
+            bus.subscribe("conversation.ended", "analyse", analyst)
+            await until(lambda: pubsub.settled == ["ack 2"])
+
+    with pubsub.serve() as endpoint, structlog.testing.capture_logs() as logs:
+        asyncio.run(story(endpoint))
+    assert [event.id for event in analyst.events] == ["1", "2"]
+    [unsettled] = [log for log in logs if log["event"] == "delivery_unsettled"]
+    assert unsettled["exc_info"]
 
 
 # --- SQLite's own ----------------------------------------------------------------------------------------------------
@@ -569,6 +627,8 @@ PUBLISHER = """
 import asyncio, sys
 from datetime import UTC, datetime
 from pathlib import Path
+from adapters import pubsub_bus
+from adapters.google_request import GoogleRequests
 from adapters.pubsub_bus import PubsubBus
 from adapters.sqlite_bus import SqliteBus
 from domain.ports import Event

@@ -3,11 +3,12 @@
 import base64
 import hashlib
 import hmac
+import re
 from xml.etree import ElementTree
 
 import pytest
 
-from adapters.twilio_telephony import TwilioTelephony
+from adapters.twilio_telephony import OVERRIDES, TwilioTelephony
 
 TOKEN = "secret"
 TELEPHONY = TwilioTelephony(TOKEN)
@@ -43,19 +44,44 @@ def test_a_signed_handshake_is_known_with_and_without_its_port(ours: str, theirs
     assert not TELEPHONY.verify(ours, {}, signed(theirs.replace("example.com", "evil.com").replace("127", "128"), {}))
 
 
+def test_what_twilio_is_told_behind_an_address_is_not_signed() -> None:
+    """Twilio asks for, and signs, what comes before it."""
+    url, form = "https://example.com/twilio/status", {"CallSid": "CA1"}
+    assert TELEPHONY.verify(url, form, signed(url, form))
+    assert TELEPHONY.verify(url + OVERRIDES, form, signed(url, form))
+    assert not TELEPHONY.verify("https://example.com/twilio/voice" + OVERRIDES, form, signed(url, form))
+
+
+def test_every_address_says_that_twilio_shall_try_again() -> None:
+    documents = [
+        TELEPHONY.connect("wss://h/s", "ticket", "https://h/next", "https://h/status"),
+        TELEPHONY.dial("+15005550199", "https://h/next"),
+        TELEPHONY.ask_again("https://h/next", 1),
+    ]
+    told = [
+        text
+        for element in ElementTree.fromstring(
+            f"<all>{''.join(re.sub('<.xml[^>]*>', '', d) for d in documents)}</all>"
+        ).iter()
+        for text in (*element.attrib.values(), element.text or "")
+        if text.startswith("https://")
+    ]
+    assert told == [f"https://h/{path}{OVERRIDES}" for path in ("next", "status", "next", "next")]
+
+
 def test_connect_names_the_stream_its_ticket_and_what_comes_next() -> None:
     root = ElementTree.fromstring(TELEPHONY.connect("wss://h/s", "t&<", "https://h/next", "https://h/status", 1))
     pause, connect = list(root)
     assert (pause.tag, pause.get("length")) == ("Pause", "1")
-    assert (connect.tag, connect.get("action")) == ("Connect", "https://h/next")
+    assert (connect.tag, connect.get("action")) == ("Connect", f"https://h/next{OVERRIDES}")
     stream = connect[0]
-    assert (stream.get("url"), stream.get("statusCallback")) == ("wss://h/s", "https://h/status")
+    assert (stream.get("url"), stream.get("statusCallback")) == ("wss://h/s", f"https://h/status{OVERRIDES}")
     assert (stream[0].get("name"), stream[0].get("value")) == ("ticket", "t&<")
 
 
 def test_dial_comes_back_to_next() -> None:
     [dial] = ElementTree.fromstring(TELEPHONY.dial("+15005550199", "https://h/next"))
-    assert (dial.tag, dial.get("action"), dial[0].text) == ("Dial", "https://h/next", "+15005550199")
+    assert (dial.tag, dial.get("action"), dial[0].text) == ("Dial", f"https://h/next{OVERRIDES}", "+15005550199")
 
 
 def test_goodbye_is_said_and_then_the_call_ends() -> None:

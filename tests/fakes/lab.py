@@ -9,10 +9,10 @@ from typing import Any
 from adapters.offline_brain import OfflineBrain
 from adapters.paced_voice import PacedVoice
 from domain.conversation import Conversation
+from domain.past import path_of, take
 from domain.phrases import PhraseBook
 from domain.ports import Brain, Ports, Tools, Voice
 from media_service.call import Call, Outcome
-from media_service.journal import path_of, take
 from offhook.seed import CALENDAR, ITEMS, ORDERS, demo_version
 from schemas.agent import AgentVersion
 from schemas.conversation import Conversation as Stored

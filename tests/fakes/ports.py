@@ -13,6 +13,7 @@ from adapters.twilio_telephony import TwilioTelephony
 from domain.ports import Event, Ports, Task
 from schemas.settings import Settings
 from tests.fakes.caller import PaperDetector, ScriptedSpeech
+from tests.fakes.knowledge import MemoryBlobs, MemoryKnowledge, PaperReader, no_pages
 from tests.fakes.memory_documents import MemoryDocuments
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
@@ -80,6 +81,10 @@ def paper_ports(**changes: Any) -> Ports:
         "voice": PacedVoice(),
         "tools": BuiltinTools(documents, clock, calendars),
         "calendars": calendars,
+        "knowledge": MemoryKnowledge(),
+        "blobs": MemoryBlobs(),
+        "reader": PaperReader(),
+        "fetch": no_pages,
         "detector": PaperDetector,
         "adapters": {"documents": "memory", "voice": "paced"},
     }

@@ -14,10 +14,12 @@ import pytest
 from starlette.testclient import TestClient
 from twilio.request_validator import RequestValidator
 
+from adapters.gemini_embeddings import DIMENSIONS
 from domain.ports import Page, Ports, Where
 from functions import webhooks
 from functions.admin.app import app as admin_api
 from functions.analyse import turns_of
+from functions.knowledge import documents_of
 from media_service import journal
 from offhook.bench.agent import ORGANISATION as BENCH
 from offhook.bench.waterfall import turns_taken
@@ -96,6 +98,7 @@ def made() -> set[tuple[Query, Site]]:
         await seed(ports)
         await journal.read(documents, CONVERSATION)
         assert [turn async for turn in turns_of(ports, CONVERSATION)] == []
+        assert [document async for document in documents_of(ports, ORGANISATION)] == []
         assert {agent.id async for agent, _ in live_agents(documents)} == {"agt_demo_booking", "agt_demo_orders"}
         demo = Organisation.model_validate(documents.kept[f"organisations/{ORGANISATION}"])
         await ports.calendars.offer(demo, "main", date(2026, 11, 24), date(2026, 11, 24))
@@ -145,10 +148,14 @@ def needs(query: Query) -> set[tuple[str, str]]:
     return {(field, sorted_by) for field in query.equal if sorted_by and field != sorted_by.removeprefix("-")}
 
 
+def is_of_vectors(index: Any) -> bool:
+    return any("vectorConfig" in field for field in index["fields"])
+
+
 def indexes(collection: str) -> set[tuple[str, str]]:
     found = set()
     for index in DECLARED["indexes"]:
-        if index["collectionGroup"] == collection:
+        if index["collectionGroup"] == collection and not is_of_vectors(index):
             assert index["queryScope"] == "COLLECTION"
             first, last = index["fields"]
             direction = "-" if last["order"] == "DESCENDING" else ""
@@ -180,6 +187,14 @@ def test_no_index_is_for_nothing(made: set[tuple[Query, Site]]) -> None:
         (each["collectionGroup"], *index) for each in DECLARED["indexes"] for index in indexes(each["collectionGroup"])
     }
     assert declared == needed
+
+
+def test_passages_are_found_among_all_documents_and_among_some() -> None:
+    vector = {"fieldPath": "vector", "vectorConfig": {"dimension": DIMENSIONS, "flat": {}}}
+    some = {"fieldPath": "document", "order": "ASCENDING"}
+    declared = [each for each in DECLARED["indexes"] if is_of_vectors(each)]
+    assert all((each["collectionGroup"], each["queryScope"]) == ("passages", "COLLECTION") for each in declared)
+    assert [each["fields"] for each in declared] == [[vector], [some, vector]]
 
 
 def test_what_the_callers_said_can_expire() -> None:

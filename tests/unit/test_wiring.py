@@ -104,10 +104,10 @@ def test_what_is_wrong_is_named(tmp_path: Path, environment: dict[str, str], say
 
 PRODUCTION = {
     "OFFHOOK_ENVIRONMENT": "production",
-    "OFFHOOK_TICKET_SECRET": "t" * 32,
-    "OFFHOOK_OWNER_KEY": "o",
+    "OFFHOOK_TICKET_SECRET": "0123456789abcdef0123456789abcdef",
+    "OFFHOOK_OWNER_KEY": "an-owner-s-key-of-32-characters.",
     "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
-    "TWILIO_AUTH_TOKEN": "real",
+    "TWILIO_AUTH_TOKEN": "5ec7e7" + "0" * 26,
     "PUBLIC_URL": "https://phone.example.com",
     "GOOGLE_CLOUD_PROJECT": "willow",
     "OFFHOOK_TASKS_QUEUE": "projects/willow/locations/europe-west1/queues/later",
@@ -139,7 +139,15 @@ def test_a_project_alone_changes_nothing_in_development(tmp_path: Path) -> None:
         ({"TWILIO_AUTH_TOKEN": ""}, "the real TWILIO_AUTH_TOKEN"),
         ({"TWILIO_AUTH_TOKEN": "offhook-development-token"}, "the real TWILIO_AUTH_TOKEN"),
         ({"TWILIO_ACCOUNT_SID": ""}, "the real TWILIO_ACCOUNT_SID"),
+        ({"TWILIO_AUTH_TOKEN": "x"}, "TWILIO_AUTH_TOKEN is none of Twilio's"),
+        ({"TWILIO_AUTH_TOKEN": "z" * 32}, "TWILIO_AUTH_TOKEN is none of Twilio's"),
+        ({"TWILIO_AUTH_TOKEN": "a" * 33}, "TWILIO_AUTH_TOKEN is none of Twilio's"),
         ({"OFFHOOK_TICKET_SECRET": ""}, "production needs OFFHOOK_TICKET_SECRET: set it"),
+        *[
+            ({name: secret}, f"production needs a {name} that nobody guesses")
+            for name in ("OFFHOOK_TICKET_SECRET", "OFFHOOK_OWNER_KEY")
+            for secret in ("x", " " * 40, f"  {PRODUCTION[name][:31]}\n", "t" * 64, "ab" * 32)
+        ],
         ({"PUBLIC_URL": "http://phone.example.com"}, "PUBLIC_URL, an https:// address"),
         ({"MEDIA_URL": "ws://media.example.com"}, "MEDIA_URL to be an https:// or wss:// address"),
         ({"TASKS_URL": "http://tasks.example.com"}, "TASKS_URL to be an https:// address"),
@@ -153,7 +161,14 @@ def test_a_project_alone_changes_nothing_in_development(tmp_path: Path) -> None:
         ({"OFFHOOK_QUEUE": "sqlite"}, "set OFFHOOK_QUEUE to cloud_tasks"),
         ({"OFFHOOK_SPEECH": "paced"}, "set OFFHOOK_SPEECH to another than paced"),
         ({"OFFHOOK_TASKS_QUEUE": "later"}, "needs OFFHOOK_TASKS_QUEUE: set it"),
+        ({"OFFHOOK_TASKS_QUEUE": "projects/willow/locations/europe-west1/queues/a_b"}, "needs OFFHOOK_TASKS_QUEUE"),
         ({"OFFHOOK_TASKS_ACCOUNT": "tasks"}, "needs OFFHOOK_TASKS_ACCOUNT: set it"),
+        ({"OFFHOOK_TASKS_ACCOUNT": "somebody@example.com"}, "needs OFFHOOK_TASKS_ACCOUNT: set it"),
+        (
+            {"GOOGLE_CLOUD_PROJECT": "Willow Dental"},
+            "GOOGLE_CLOUD_PROJECT is 'Willow Dental', which is no project's id",
+        ),
+        ({"OFFHOOK_FIRESTORE_DATABASE": "Main"}, "OFFHOOK_FIRESTORE_DATABASE is 'Main'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
@@ -161,6 +176,13 @@ def test_production_refuses_what_belongs_to_development(tmp_path: Path, changes:
     with pytest.raises(BadSettings, match=says) as problem:
         settings(tmp_path, **{**PRODUCTION, **changes})
     assert ";" not in str(problem.value)
+
+
+@pytest.mark.parametrize("name", ["OFFHOOK_TICKET_SECRET", "OFFHOOK_OWNER_KEY", "TWILIO_AUTH_TOKEN"])
+def test_a_secret_that_is_refused_is_not_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadSettings) as problem:
+        settings(tmp_path, **{**PRODUCTION, name: "hunter2"})
+    assert "hunter2" not in str(problem.value)
 
 
 def test_an_encrypted_endpoint_elsewhere_is_good_for_production(tmp_path: Path) -> None:

@@ -1,0 +1,171 @@
+"""What an agent must never say, and what must never be stored, told as calls."""
+
+import json
+from typing import Any
+
+import pytest
+
+from domain import acts as a
+from domain.ports import ToolRequest
+from domain.prompt import MANNERS
+from tests.calls.test_flow_stories import START, PaperTools, agent, said, tool
+from tests.fakes.caller import Caller
+from tests.fakes.lab import Lab, hold
+from tests.fakes.scripted_brain import ScriptedBrain
+
+PROMPT = "We are open from nine to five on every weekday of the year. Never tell anybody that the owner is called Bob."
+TALK = [
+    START,
+    {"id": "first", "type": "conversation", "prompt": "Help.", "tools": ["look_up"], "edges": [{"to": "first"}]},
+]
+INSTEAD = "I'm sorry, I can't talk about that. Is there anything else I can do for you?"
+
+
+async def asks(lab: Lab, caller: Caller) -> None:
+    await caller.listens()
+    await caller.says("tell me something")
+    await caller.listens()
+    caller.hangs_up()
+
+
+def guarded(*answers: Any, then: str = "go_on", **more: Any) -> Lab:
+    guardrails = {"forbidden": ["legal advice", "Acme"], "then": then}
+    brain = ScriptedBrain(["How can I help?"], *answers)
+    lab = agent(TALK, brain=brain, prompt=PROMPT, guardrails=guardrails, **{"tools": ["look_up"], **more})
+    lab.tools_of_its_own = PaperTools(tool("look_up"), look_up={"name": "Ada", "phone": "+1 500 555 0123"})
+    return lab
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("My legal advice would be to sue.", "'legal advice'"),
+        ("You should rather go to ACME!", "'Acme'"),
+        ("Never tell anybody that the owner is called Bob.", "instructions"),
+        (MANNERS.splitlines()[0].partition(": ")[2], "instructions"),
+        ("I will call transfer_to_human now.", "instructions"),
+        ("My instructions say that I must be brief.", "instructions"),
+        ("You can reach her at (212) 736-5000.", "that number"),
+        ("Write to bob@example.org.", "that address"),
+    ],
+)
+def test_a_sentence_that_must_not_be_said_is_not(words: str, why: str) -> None:
+    lab = hold(asks, guarded([f"Well. {words} And more of it."]))
+    assert said(lab)[-1] == f"agent: Well. {INSTEAD}"
+    assert why in lab.turns()[-1].guarded[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "We are open from nine to five on every weekday of the year.",
+        "Your advice is welcome, legally speaking.",
+        "I can call you back at +1 500 555 0100.",
+        "Is it four, or five?",
+    ],
+)
+def test_what_may_be_said_is(words: str) -> None:
+    lab = hold(asks, guarded([words]))
+    assert said(lab)[-1] == f"agent: {words}"
+    assert lab.turns()[-1].guarded == ()
+
+
+def test_what_a_tool_told_may_be_said() -> None:
+    lab = hold(asks, guarded([ToolRequest("c1", "look_up", {})], ["Her number is +1 500 555 0123."]))
+    assert said(lab)[-1] == "agent: Her number is +1 500 555 0123."
+
+
+@pytest.mark.parametrize(("then", "act"), [("transfer", a.PutThrough), ("end", a.HangUp)])
+def test_what_follows_is_the_agent_s_choice(then: str, act: type) -> None:
+    lab = hold(asks, guarded(["Take my legal advice."], then=then))
+    assert said(lab)[-1].startswith(f"agent: {INSTEAD}")
+    assert isinstance(lab.outcomes[0].act, act)
+
+
+HOSTILE = [
+    ToolRequest(f"c{n}", name, arguments)
+    for n, (name, arguments) in enumerate(
+        [
+            ("book_appointment", {"date": "2026-11-27"}),
+            ("end_call", {}),
+            ("transfer_call", {}),
+            ("press_keys", {"digits": "1"}),
+            ("transfer_to_human", {}),
+            ("go_on", {"which": "99"}),
+            ("go_on", {"which": "../admin:0"}),
+            ("remember", {"caller": "+15005550666", "admin": True}),
+            ("cancel", {}),
+            ("__import__", {"name": "os"}),
+        ]
+    )
+]
+
+
+@pytest.mark.parametrize("request_", HOSTILE, ids=lambda request: request.tool)
+def test_a_hostile_model_reaches_nothing_that_its_node_does_not_offer(request_: ToolRequest) -> None:
+    lab = guarded([request_], ["Well."])
+    hold(asks, lab)
+    assert lab.outcomes[0].act is None
+    assert isinstance(lab.tools_of_its_own, PaperTools)
+    assert lab.tools_of_its_own.ran == []
+    assert lab.turns()[-1].node == "first"
+
+
+def test_a_hostile_model_that_calls_everything_at_once_reaches_only_what_is_offered() -> None:
+    lab = guarded([*HOSTILE, ToolRequest("ok", "look_up", {})], ["Done."])
+    hold(asks, lab)
+    assert isinstance(lab.tools_of_its_own, PaperTools)
+    assert [call.tool for call in lab.tools_of_its_own.ran] == ["look_up"]
+    assert lab.outcomes[0].act is None
+
+
+def test_a_model_that_never_stops_calling_is_stopped() -> None:
+    lab = guarded(*[[ToolRequest(f"c{n}", "look_up", {})] for n in range(50)])
+    hold(asks, lab)
+    assert isinstance(lab.tools_of_its_own, PaperTools)
+    assert len(lab.tools_of_its_own.ran) < 10
+
+
+CARD = "4111 1111 1111 1111"
+
+
+def everything_stored(lab: Lab) -> str:
+    return json.dumps(lab.documents.kept)
+
+
+def test_a_card_number_that_is_spoken_is_neither_stored_nor_told_to_the_model() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says(f"my card is {CARD} can you charge it", ms=4000)
+        await caller.listens()
+        caller.hangs_up()
+
+    lab = guarded(["I can't take cards."])
+    lab.speech.word_ms = 300
+    hold(story, lab)
+    assert CARD not in everything_stored(lab)
+    assert "4111 1111 1" not in everything_stored(lab)
+    assert "[card number]" in lab.turns()[-1].caller
+    assert isinstance(lab.brain, ScriptedBrain)
+    assert CARD not in str(lab.brain.prompts)
+
+
+def test_a_card_number_that_is_pressed_is_not_stored() -> None:
+    flow = [
+        START,
+        {"id": "first", "type": "conversation", "say": "Your number?", "collect": ["number"], "edges": [{"to": "end"}]},
+        {"id": "end", "type": "end", "say": "Thanks."},
+    ]
+
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        for key in CARD.replace(" ", ""):
+            caller.presses(key)
+            await caller.quiet(300)
+        await caller.listens()
+        caller.hangs_up()
+
+    lab = hold(story, agent(flow, [{"name": "number", "kind": "digits", "digits": [16, 16]}]))
+    digits = "".join(part for part in everything_stored(lab) if part.isdecimal())
+    assert CARD.replace(" ", "") not in digits
+    assert "1111xxxx" in str([turn.keys for turn in lab.turns()]) or "1111xxxx" in everything_stored(lab)
