@@ -65,6 +65,13 @@ class Knowing:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    def turn_to(self, documents: Sequence[str]) -> None:
+        """Another agent goes on, with documents of its own: what was found in the last one's is forgotten."""
+        if self._under_way:
+            self._under_way.task.cancel()
+        self._documents, self._next = tuple(documents), ""
+        self._results.clear()
+
     def prefetch(self, words: str) -> None:
         """A partial transcript came: `words` are all of the caller's turn so far. Searches for them, unless they are
         about nothing new; returns at once."""

@@ -1,6 +1,8 @@
 """Every door to the outside. Streams in, streams out, our own types only; an adapter conforms by its shape.
 
-An adapter that can fail by itself also offers `async check()`, which raises Unavailable; `/health/{port}` asks it.
+An adapter that can fail by itself also offers `async check()`, which raises Unavailable; `/health/{port}` asks it. One
+that may be allowed to read but not to write offers `async check_writing()` too, which tries to, without effect: that
+costs more, and only the doctor asks it.
 
 Stopping a stream means cancelling the task that iterates it (and closing the iterator, see `contextlib.aclosing`):
 an adapter frees what it holds then, and lets CancelledError pass.

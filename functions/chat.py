@@ -13,6 +13,7 @@ import structlog
 from domain import acts as a
 from domain.conversation import Conversation
 from domain.fallback import chosen
+from domain.knowing import SEARCH_S, Knowing
 from domain.past import batch, batch_path, path_of, read
 from domain.ports import Document, Ports, Taken, Transaction, Unavailable
 from domain.prompt import informed
@@ -184,15 +185,10 @@ class Chat:
                 yield thought
 
     async def _search(self, act: a.Think) -> s.Found:
-        """What the documents say; nothing if they can't be asked."""
+        """What the documents say; whoever types can wait for it."""
         organisation, documents = self._conversation.organisation.id, self._conversation.version.knowledge
-        try:
-            passages = await self._ports.knowledge.search(  # type: ignore[attr-defined]
-                organisation, act.search, documents
-            )
-        except Unavailable as problem:
-            log.warning("documents_not_searched", conversation=self.stored.id, why=str(problem))
-            passages = ()
+        async with Knowing(self._ports.knowledge, organisation, documents) as knowing:
+            passages = await knowing.passages(act.search, SEARCH_S)
         return s.Found(at=0, reply=act.reply, query=act.search, passages=tuple(passages))
 
     def _choose_providers(self) -> None:

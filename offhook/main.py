@@ -24,6 +24,7 @@ from offhook.doctor import examine
 from offhook.exchange import export_flow, import_flow
 from offhook.knowledge import app as knowledge
 from offhook.platform import platform
+from offhook.publish import publish
 from schemas.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="AI phone agents, self-hosted.")
@@ -32,6 +33,7 @@ app.command()(chat)
 app.command()(check)
 app.command("import")(import_flow)
 app.command("export")(export_flow)
+app.command()(publish)
 app.add_typer(bench, name="bench")
 app.add_typer(knowledge, name="knowledge")
 console = Console()
@@ -74,7 +76,7 @@ def up(
         "Platform": f"{url}/",
         "Webhooks": f"{url}/twilio/voice  …/next  …/status",
         "Media stream": f"{settings.media_urls[0]}/twilio-stream",
-        "Admin API": f"{url}/api/v1/conversations  …/appointments",
+        "Admin API": f"{url}/api/v1/conversations  …/appointments  …/agents",
         "Owner's key": owner,
         "Data": settings.home,
         "Demo numbers": "+15005550001 books appointments, +15005550002 knows about orders",
@@ -115,7 +117,9 @@ def server(app: ASGIApp, settings: Settings, host: str = "127.0.0.1", log_level:
 def doctor() -> None:
     """Say what is configured, what runs embedded, what is missing, and how to add it."""
     settings = settings_or_exit()
-    table = Table("", "what", Column("how it stands", overflow="fold"), "what to do", box=None, header_style="dim")
+    set_up_logs("error")
+    folded = (Column(title, overflow="fold") for title in ("how it stands", "what to do"))
+    table = Table("", "what", *folded, box=None, header_style="dim")
     findings = examine(settings)
     for finding in findings:
         mark = {"ok": "[green]✓[/green]", "note": "[yellow]•[/yellow]", "bad": "[red]✗[/red]"}[finding.level]

@@ -1,14 +1,13 @@
 """The demo data: one organisation, two agents, two numbers, a calendar, and the owner's key."""
 
-import json
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
 
-from domain.flow_check import refuse_if_broken
-from domain.ports import Ports, Where
+from domain.ports import Ports, Transaction, Where
 from functions.admin.app import hash_of
-from schemas.agent import Agent, AgentVersion, Opening
+from functions.publish import path_of, store
+from schemas.agent import Agent, AgentDraft, AgentVersion, Opening
 from schemas.calendar import Calendar
 from schemas.key import Key
 from schemas.number import Number
@@ -44,12 +43,7 @@ async def seed(ports: Ports) -> None:
         root: demo.model_dump(mode="json"),
         f"{root}/calendars/{CALENDAR.id}": CALENDAR.model_dump(mode="json"),
     }
-    for id, (file, name, number) in AGENTS.items():
-        agent = Agent(id=id, organisation=ORGANISATION, name=name, live=1)
-        version = demo_version(id, file, now)
-        refuse_if_broken(version.flow, await ports.tools.offered(demo))
-        documents[f"{root}/agents/{id}"] = agent.model_dump(mode="json")
-        documents[f"{root}/agents/{id}/versions/1"] = version.model_dump(mode="json")
+    for id, (_, _, number) in AGENTS.items():
         line = Number(number=number, organisation=ORGANISATION, agent=id)
         documents[f"numbers/{number}"] = line.model_dump(mode="json")
     documents |= {f"{root}/orders/{number}": order for number, order in ORDERS.items()}
@@ -57,7 +51,20 @@ async def seed(ports: Ports) -> None:
     for path, document in documents.items():
         if await ports.documents.get(path) is None:
             await ports.documents.put(path, document)
+    for id, (file, name, _) in AGENTS.items():
+        agent = Agent(id=id, organisation=ORGANISATION, name=name, live=0)
+        await _publish(ports, agent, demo_draft(file))
     await _make_good(ports, Key(organisation=ORGANISATION, name="local owner", created_at=now))
+
+
+async def _publish(ports: Ports, agent: Agent, draft: AgentDraft) -> None:
+    """The agent's first version, unless the agent is there."""
+
+    async def body(tx: Transaction) -> None:
+        if await tx.get(path_of(agent.organisation, agent.id)) is None:
+            await store(tx, agent, draft, ports.clock)
+
+    await ports.documents.transact(body)
 
 
 async def _make_good(ports: Ports, owner: Key) -> None:
@@ -69,7 +76,11 @@ async def _make_good(ports: Ports, owner: Key) -> None:
             await ports.documents.delete(found.path)
 
 
+def demo_draft(file: str) -> AgentDraft:
+    """A demo agent's."""
+    return AgentDraft.model_validate_json((files("offhook") / "demo" / "agents" / f"{file}.json").read_text())
+
+
 def demo_version(agent: str, file: str, now: datetime) -> AgentVersion:
-    """A demo agent's first version."""
-    data = json.loads((files("offhook") / "demo" / "agents" / f"{file}.json").read_text())
-    return AgentVersion(agent=agent, number=1, published_at=now, **data)
+    """The same as a demo agent's first version."""
+    return AgentVersion(**dict(demo_draft(file)), agent=agent, number=1, published_at=now)

@@ -156,16 +156,12 @@ class Agent(Model):
     active: bool = True
     """An agent that is switched off takes no calls."""
     live: int
-    """The number of the version that takes calls."""
+    """The number of the version that takes calls; 0 while there is none."""
 
 
-class AgentVersion(Model):
-    """What a call is held with: immutable, pinned for the call's whole life.
-    Stored at organisations/{org}/agents/{id}/versions/{number}."""
+class AgentDraft(Model):
+    """What a person writes: a version before it is published."""
 
-    agent: str
-    number: int
-    published_at: datetime
     prompt: str = ""
     """What the model is told in every request."""
     personality: str = ""
@@ -203,3 +199,13 @@ class AgentVersion(Model):
     patience: Patience = Patience()
     phrases: Phrases = Phrases()
     flow: Flow
+
+
+class AgentVersion(AgentDraft):
+    """What a call is held with: immutable, pinned for the call's whole life.
+    Stored at organisations/{org}/agents/{id}/versions/{number}."""
+
+    agent: str
+    number: int
+    """From 1, without gaps."""
+    published_at: datetime

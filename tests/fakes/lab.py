@@ -22,6 +22,7 @@ from schemas.signals import Opened
 from schemas.tool import Tool, ToolCall, ToolResult
 from tests.fakes import virtual_time
 from tests.fakes.caller import Caller, ScriptedSpeech
+from tests.fakes.knowledge import MemoryKnowledge
 from tests.fakes.memory_documents import MemoryDocuments
 from tests.fakes.ports import NOW, paper_ports
 
@@ -71,6 +72,7 @@ class Lab:
         self.tool_delay_s = 0.0
         self.team: dict[str, AgentVersion] = {}
         self.tools_of_its_own: Tools | None = None
+        self.knowledge = MemoryKnowledge()
         self.others: dict[str, Any] = {}
         """Further ports, by name."""
 
@@ -84,6 +86,7 @@ class Lab:
             documents=self.documents,
             speech=self.speech,
             brain=self.brain,
+            knowledge=self.knowledge,
             voice=self.voice,
             **self.others,
         )
