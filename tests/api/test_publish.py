@@ -132,17 +132,22 @@ def test_everything_else_about_the_agent_stays(office: Office) -> None:
 def test_a_draft_that_would_go_wrong_is_refused_with_every_reason(office: Office) -> None:
     broken = flow(nodes=[*flow()["nodes"], {"id": "lost", "type": "function", "tool": "cook", "edges": [{"to": "x"}]}])
     answer = office.publish(
-        draft(flow=broken, tools=["order_status", "fly"], model="gemini-9", providers={"brain": ["gemini", "openai"]})
+        draft(
+            flow=broken,
+            tools=["check_order_status", "fly"],
+            model="gemini-9",
+            providers={"brain": ["gemini", "openai"]},
+        )
     )
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "draft_refused"
     assert [(each["code"], each["node"], each["sentence"]) for each in answer.json()["findings"]] == [
-        ("flow_broken", "lost", "an edge leads to 'x', which doesn't exist"),
-        ("flow_broken", "lost", "the tool 'cook' doesn't exist"),
-        ("tool-unknown", None, "there is no tool 'fly'"),
-        ("provider-unknown", None, "there is no brain provider 'openai'"),
-        ("model-unavailable", None, "Gemini has no model 'gemini-9'"),
+        ("edge-into-nothing", "lost", "an edge leads to 'x', which doesn't exist"),
+        ("unknown-tool", "lost", "the tool 'cook' doesn't exist"),
+        ("tool-unknown", "", "there is no tool 'fly'"),
+        ("provider-unknown", "", "there is no brain provider 'openai'"),
+        ("model-unavailable", "", "Gemini has no model 'gemini-9'"),
     ]
     assert all(each["fix"] for each in answer.json()["findings"])
     assert office.get(f"/agents/{ORDERS}").json()["live"] == 1
@@ -154,7 +159,7 @@ def test_a_provider_that_can_not_be_asked_is_no_fault_of_the_draft_s(office: Off
     answer = office.publish(draft())
     assert (answer.status_code, answer.json()["code"]) == (422, "provider_unreachable")
     [finding] = answer.json()["findings"]
-    assert (finding["code"], finding["sentence"]) == ("provider_unreachable", "Gemini could not be reached")
+    assert (finding["code"], finding["sentence"]) == ("provider-unreachable", "Gemini could not be reached")
     assert "try again later" in finding["fix"]
     assert office.publish(draft(), query="?force=true").json()["number"] == 2
 
@@ -163,7 +168,7 @@ def test_force_publishes_nothing_that_is_broken(office: Office) -> None:
     office.gemini.reachable = False
     answer = office.publish(draft(flow=flow(start="nowhere")), query="?force=true")
     assert (answer.status_code, answer.json()["code"]) == (422, "draft_refused")
-    assert [each["code"] for each in answer.json()["findings"]] == ["flow_broken", "provider_unreachable"]
+    assert [each["code"] for each in answer.json()["findings"]] == ["missing-start", "provider-unreachable"]
     office.gemini.reachable = True
     assert office.publish(draft(model="gemini-9"), query="?force=true").status_code == 422
     assert office.get(f"/agents/{ORDERS}").json()["live"] == 1
@@ -252,7 +257,7 @@ def test_whoever_publishes_by_itself_gets_the_reasons_too() -> None:
         wanted = AgentDraft.model_validate(draft(tools=["fly"]))
         with pytest.raises(DraftRefused, match="there is no tool 'fly'") as refusal:
             await publish(ports, ORGANISATION, ORDERS, wanted)
-        assert refusal.value.findings[-1].fix.startswith("choose of book_appointment, ")
+        assert refusal.value.findings[-1].fix.startswith("choose of end_call, ")
         with pytest.raises(NoSuchAgent, match="There is no agent 'agt_nobody'"):
             await publish(ports, ORGANISATION, "agt_nobody", wanted)
 

@@ -15,12 +15,12 @@ from starlette.testclient import TestClient
 from twilio.request_validator import RequestValidator
 
 from adapters.gemini_embeddings import DIMENSIONS
+from domain import past
 from domain.ports import Page, Ports, Where
 from functions import webhooks
 from functions.admin.app import app as admin_api
 from functions.analyse import turns_of
 from functions.knowledge import documents_of
-from media_service import journal
 from offhook.bench.agent import ORGANISATION as BENCH
 from offhook.bench.waterfall import turns_taken
 from offhook.doctor import live_agents
@@ -96,7 +96,7 @@ def made() -> set[tuple[Query, Site]]:
 
     async def ask_within() -> None:
         await seed(ports)
-        await journal.read(documents, CONVERSATION)
+        await past.read(documents, CONVERSATION)
         assert [turn async for turn in turns_of(ports, CONVERSATION)] == []
         assert [document async for document in documents_of(ports, ORGANISATION)] == []
         assert {agent.id async for agent, _ in live_agents(documents)} == {"agt_demo_booking", "agt_demo_orders"}
