@@ -28,13 +28,20 @@ ROLES_BY_PERMISSION = {
 }
 """Where an API wants several, and Google names the permission that is missing."""
 RENEW = "check the service account and its key, or log in again: `gcloud auth application-default login`"
+NO_TOKEN = f"was not asked, for no token could be had: {RENEW}"
 
 
 def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable:
     """Safe to log: of Google's own message, which may repeat what it was sent, nothing is passed on but its codes.
     `service` is its name for people, `host` its API's ("texttospeech.googleapis.com")."""
-    reason, message = error.reason or "", error.message or ""
-    match _code(error):
+    more = error.metadata or {}
+    message = f"{error.message or ''} {more.get('permission', '')}"
+    return refusal(_code(error), error.reason or "", message, more.get("quota_limit", ""), service, host)
+
+
+def refusal(code: str, reason: str, message: str, limit: str, service: str, host: str) -> Unavailable:
+    """The same of an error's parts: gRPC's name of its code, Google's of its reason, and the quota that is used up."""
+    match code:
         case _ if reason in ("SERVICE_DISABLED", "API_DISABLED"):
             why = f"is not enabled in the Google Cloud project: run `gcloud services enable {host}`"
         case _ if reason == "BILLING_DISABLED":
@@ -47,16 +54,14 @@ def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable
             why = f"may not act as OFFHOOK_TASKS_ACCOUNT: {grant('`roles/iam.serviceAccountUser` on it')}"
         # A token that could not be had is reported as if the service were unavailable.
         case "UNAVAILABLE" if "from plugin failed" in message:
-            why = f"was not asked, for no token could be had: {RENEW}"
+            why = NO_TOKEN
         case "UNAUTHENTICATED":
             why = f"did not accept the credentials: {RENEW}"
         case "PERMISSION_DENIED":
-            said = f"{message} {(error.metadata or {}).get('permission', '')}"
-            named = [role for permission, role in ROLES_BY_PERMISSION.items() if permission in said]
+            named = [role for permission, role in ROLES_BY_PERMISSION.items() if permission in message]
             role = [*named, ROLES.get(host, "that docs/google.md names")][0]
             why = f"refused permission{_brackets(reason)}: {grant(role)}"
         case "RESOURCE_EXHAUSTED":
-            limit = (error.metadata or {}).get("quota_limit", "")
             why = f"has no quota left{_brackets(limit)}: ask for more under IAM & Admin, Quotas"
         case "UNAVAILABLE":
             why = "could not be reached"
@@ -71,7 +76,7 @@ def explain(error: "GoogleAPICallError", service: str, host: str) -> Unavailable
             )
         case "NOT_FOUND":
             why = "failed (NOT_FOUND): correct GOOGLE_CLOUD_PROJECT or the name that is set for this service"
-        case code:
+        case _:
             why = f"failed ({' '.join(filter(None, (code, reason)))})"
     return Unavailable(f"{service} {why}")
 

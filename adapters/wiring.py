@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from adapters import secret_manager
+from adapters.appointment_book import AppointmentBook
 from adapters.builtin_tools import BuiltinTools
 from adapters.clock import SystemClock
 from adapters.document_reader import DocumentReader
 from adapters.egress import Egress
+from adapters.google_calendar import GoogleCalendar
 from adapters.http_tools import HttpTools
 from adapters.joined_tools import JoinedTools
 from adapters.knowledge_tools import KnowledgeTools
@@ -89,6 +91,7 @@ VARIABLES = {
     "pubsub_emulator": "PUBSUB_EMULATOR_HOST",
     "queue": "OFFHOOK_QUEUE",
     "queue_endpoint": "OFFHOOK_QUEUE_ENDPOINT",
+    "calendar_endpoint": "OFFHOOK_CALENDAR_ENDPOINT",
     "knowledge": "OFFHOOK_KNOWLEDGE",
     "blobs": "OFFHOOK_BLOBS",
     "bucket": "OFFHOOK_BUCKET",
@@ -249,17 +252,19 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             Provider(name, await _enter(stack, _voice(settings, name)))
             for name in dict.fromkeys((settings.voice, *settings.voice_next))
         ]
+        diaries = {"google": await _enter(stack, google_calendar(settings))}
         knowledge = await _enter(stack, _knowledge(settings))
         blobs = await _enter(stack, _blobs(settings))
         keeper = await _enter(stack, _secrets(settings))
         egress = await _enter(stack, Egress(settings.egress_allow, settings.egress_ports))
+        calendars = AppointmentBook(documents, clock, bus, queue, diaries)
         channels = frozenset(channel for channel, name in _CHANNELS.items() if getattr(settings, name) != "off")
         outbox = Outbox(documents, queue, clock, settings.shared_sms_sender, channels)
         tools = await _enter(
             stack,
             OrganisationTools(
                 JoinedTools(
-                    BuiltinTools(documents, clock),
+                    BuiltinTools(documents, clock, calendars),
                     KnowledgeTools(knowledge, documents),
                     MessageTools(outbox, clock),
                 ),
@@ -296,6 +301,7 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             secrets=keeper,
             web=egress,
             messages=messages,
+            calendars=calendars,
             detector=WebrtcDetector,
             adapters={port: ", ".join(settings.adapters(port)) for port in ADAPTERS},
         )
@@ -319,6 +325,11 @@ async def open_port(settings: Settings, port: str) -> AsyncIterator[Any]:
     _refuse_missing_extras(settings, [port])
     async with AsyncExitStack() as stack:
         yield await _enter(stack, make[port]())
+
+
+def google_calendar(settings: Settings) -> GoogleCalendar:
+    """What enters appointments into Google's calendars, for who `async with`s it."""
+    return GoogleCalendar(settings.calendar_endpoint)
 
 
 def _refuse_missing_extras(settings: Settings, ports: Sequence[str]) -> None:

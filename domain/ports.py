@@ -10,9 +10,10 @@ an adapter frees what it holds then, and lets CancelledError pass.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, Protocol, TypeVar
 
+from schemas.appointment import Appointment, Booking
 from schemas.knowledge_document import FileKind
 from schemas.message_template import Channel
 from schemas.organisation import Organisation
@@ -580,6 +581,82 @@ class Messages(Protocol):
         ...
 
 
+# --- Calendars: appointments ---
+
+
+class Declined(Exception):
+    """An appointment that can't be booked or cancelled. The message says why, in sentences for the caller."""
+
+    def __init__(self, why: str, instead: Sequence[datetime] = ()) -> None:
+        super().__init__(why)
+        self.instead = instead
+        """Times that are free, in the organisation's time zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a calendar has to offer."""
+
+    times: Sequence[datetime]
+    """When an appointment can begin, in order, in the organisation's time zone."""
+    why: str = ""
+    """Why the one that was asked for isn't among them, or there are none: a sentence for the caller. Else empty."""
+    instead: Sequence[datetime] = ()
+    """With that: some free times that come closest."""
+
+
+class Calendars(Protocol):
+    """Organisations' appointments. All raise Unavailable. A `calendar` is its id; days and times of day are in the
+    organisation's time zone."""
+
+    async def offer(
+        self, organisation: Organisation, calendar: str, first: date, last: date, time: str = "", minutes: int = 0
+    ) -> Offer:
+        """What is free from one day to another, for an appointment of that length (0: one slot). `time` ("14:30") asks
+        for that time of the first day. Raises Declined if there is no such calendar."""
+        ...
+
+    async def book(self, organisation: Organisation, booking: Booking, key: str) -> Appointment:
+        """Once per key: another time, the same appointment comes back. Raises Declined. Cancelled, or Unavailable, it
+        may have been booked: ask again with the same key."""
+        ...
+
+    async def cancel(self, organisation: Organisation, appointment: str, key: str = "") -> Appointment:
+        """By its id. One that was cancelled already comes back as it is. Raises Declined if there is none or it has
+        begun. Cancelled, or Unavailable, it may have happened."""
+        ...
+
+    async def upcoming(self, organisation: Organisation, phone: str = "", conversation: str = "") -> list[Appointment]:
+        """Those of a phone number and those that were booked in a conversation which haven't begun, in order; cancelled
+        ones among them."""
+        ...
+
+    async def get(self, organisation: Organisation, appointment: str) -> Appointment | None:
+        """By its id."""
+        ...
+
+    async def settle(self, organisation: str, appointment: str) -> None:
+        """Lets everybody know of an appointment's state who doesn't yet. Harmless at any time."""
+        ...
+
+
+class Diary(Protocol):
+    """A calendar elsewhere, into which appointments are entered. Its other entries keep their times taken."""
+
+    async def busy(self, calendar: str, begins: datetime, ends: datetime) -> list[tuple[datetime, datetime]]:
+        """When it has entries, ours among them, in UTC. Raises Unavailable."""
+        ...
+
+    async def enter(self, organisation: Organisation, appointment: Appointment) -> bool:
+        """Once per appointment, however often it is asked to. False: it wasn't, for another entry got there first.
+        Raises Unavailable; it may have been entered then, or if this is cancelled."""
+        ...
+
+    async def strike(self, appointment: Appointment) -> None:
+        """Takes an appointment out again, if it is there. Raises Unavailable."""
+        ...
+
+
 class Clock(Protocol):
     def now(self) -> datetime:
         """The present, aware, in UTC."""
@@ -620,6 +697,7 @@ class Ports:
     brain: Brain
     voice: Voice
     tools: Tools
+    calendars: Calendars
     knowledge: Knowledge
     blobs: Blobs
     reader: Reader

@@ -41,6 +41,9 @@ def do_tasks(ports: Ports) -> None:
     async def on_left_alone(task: Task) -> None:
         await webhooks.left_alone(ports, task)
 
+    async def on_settle_appointment(task: Task) -> None:
+        await ports.calendars.settle(task.body["organisation"], task.body["appointment"])
+
     async def on_read_document(task: Task) -> None:
         await read_document(ports, task)
 
@@ -50,6 +53,7 @@ def do_tasks(ports: Ports) -> None:
     ports.queue.serve("left_alone", on_left_alone)
     ports.queue.serve("read_document", on_read_document)
     ports.queue.serve(SEND, on_due_message)
+    ports.queue.serve("settle_appointment", on_settle_appointment)
 
 
 def doing_tasks(get_ports: GetPorts) -> GetPorts:

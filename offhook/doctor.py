@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
-from adapters.wiring import PACKAGES, VARIABLES, BadSettings, missing_extra, open_port
+from adapters.wiring import PACKAGES, VARIABLES, BadSettings, google_calendar, missing_extra, open_port
 from domain.fallback import FallbackBrain, FallbackSpeech, FallbackVoice, Provider
 from domain.ports import Document, Documents, Unavailable
 from functions.agent_check import UNREACHABLE, check_agent
@@ -87,6 +87,7 @@ def examine(settings: Settings) -> list[Finding]:
         *(asked.found.get(service.what) or _adapter(service) for service in services),
         *asked.agents,
         *_messages(settings),
+        *_calendars(settings, asked),
         *_tasks(settings),
         *_gemini(settings),
         _home(settings),
@@ -371,6 +372,32 @@ def _messages(settings: Settings) -> list[Finding]:
         "smtp": Finding("ok", "mail", f"smtp, from {settings.mail_from}"),
     }[settings.mail]
     return [sms, mail]
+
+
+def _calendars(settings: Settings, asked: _Asked) -> list[Finding]:
+    """Those of Google's that appointments are entered into."""
+    documents = asked.found.get("documents")
+    if missing_extra(settings, "documents") or (documents and documents.level == "bad"):
+        return []  # that was told
+    return asyncio.run(_ask_for_calendars(settings))
+
+
+async def _ask_for_calendars(settings: Settings) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        async with open_port(settings, "documents") as documents, google_calendar(settings) as google:
+            async for organisation, _ in _all(documents, "organisations"):
+                async for _, stored in _all(documents, f"{organisation}/calendars"):
+                    if stored.get("kind") == "google":
+                        what, there = f"calendar {stored.get('name') or stored.get('id')}", stored["google_calendar"]
+                        try:
+                            await google.check(there)
+                            found.append(Finding("ok", what, f"appointments are entered into Google's {there}"))
+                        except Unavailable as problem:
+                            found.append(Finding("bad", what, str(problem), GUIDE))
+    except (Unavailable, BadSettings, ValueError, OSError) as problem:
+        found.append(Finding("bad", "calendars", f"could not be read: {problem}", GUIDE))
+    return found
 
 
 def _tasks(settings: Settings) -> list[Finding]:

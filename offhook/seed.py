@@ -1,4 +1,4 @@
-"""The demo data: one organisation, two agents, two numbers, and the owner's key."""
+"""The demo data: one organisation, two agents, two numbers, a calendar, and the owner's key."""
 
 from datetime import datetime
 from importlib.resources import files
@@ -7,7 +7,8 @@ from typing import Any
 from domain.ports import Ports, Transaction, Where
 from functions.admin.app import hash_of
 from functions.publish import path_of, store
-from schemas.agent import Agent, AgentDraft, AgentVersion
+from schemas.agent import Agent, AgentDraft, AgentVersion, Opening
+from schemas.calendar import Calendar
 from schemas.key import Key
 from schemas.number import Number
 from schemas.organisation import Organisation
@@ -22,6 +23,14 @@ ORDERS = {
     "47129": {"status": "left our warehouse this morning and arrives tomorrow"},
     "83051": {"status": "is waiting for the desk lamp, and leaves on Thursday"},
 }
+CALENDAR = Calendar(
+    id="main",
+    name="Willow Dental",
+    hours=tuple(Opening(day=day, opens="09:00", closes="17:00") for day in ("mon", "tue", "wed", "thu", "fri", "sat")),
+    slot_minutes=15,
+    capacity=100,  # so that rehearsals don't get in each other's way
+    days_ahead=365,
+)
 ITEMS = {"blue-kettle": {"pieces": 12}, "desk-lamp": {"pieces": 3}}
 
 
@@ -30,7 +39,10 @@ async def seed(ports: Ports) -> None:
     now = ports.clock.now()
     root = f"organisations/{ORGANISATION}"
     demo = Organisation(id=ORGANISATION, name="Demo", slug="demo", time_zone="America/New_York", created_at=now)
-    documents: dict[str, Any] = {root: demo.model_dump(mode="json")}
+    documents: dict[str, Any] = {
+        root: demo.model_dump(mode="json"),
+        f"{root}/calendars/{CALENDAR.id}": CALENDAR.model_dump(mode="json"),
+    }
     for id, (_, _, number) in AGENTS.items():
         line = Number(number=number, organisation=ORGANISATION, agent=id)
         documents[f"numbers/{number}"] = line.model_dump(mode="json")

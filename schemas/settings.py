@@ -116,6 +116,8 @@ class Settings(Model):
     """OFFHOOK_QUEUE. In production `cloud_tasks` by default."""
     queue_endpoint: str = ""
     """OFFHOOK_QUEUE_ENDPOINT."""
+    calendar_endpoint: str = ""
+    """OFFHOOK_CALENDAR_ENDPOINT: Google Calendar's."""
     knowledge: Literal["sqlite", "firestore"] = "sqlite"
     """OFFHOOK_KNOWLEDGE: where documents' passages are found; `firestore` asks Gemini for their meaning. In production
     `firestore` by default."""
@@ -317,6 +319,7 @@ class Settings(Model):
             "OFFHOOK_SPEECH_ENDPOINT": self.speech_endpoint,
             "OFFHOOK_VOICE_ENDPOINT": self.voice_endpoint,
             "OFFHOOK_QUEUE_ENDPOINT": self.queue_endpoint,
+            "OFFHOOK_CALENDAR_ENDPOINT": self.calendar_endpoint,
             "OFFHOOK_STORAGE_ENDPOINT": self.storage_endpoint,
             "OFFHOOK_SECRETS_ENDPOINT": self.secrets_endpoint,
             "OFFHOOK_TWILIO_ENDPOINT": self.twilio_endpoint,

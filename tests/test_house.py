@@ -47,6 +47,7 @@ def test_a_room_imports_only_what_it_may(path: Path) -> None:
 def test_adapters_do_not_know_each_other() -> None:
     """But for wiring, and pieces that several adapters are made of."""
     shared = {
+        "adapters.appointment_tools",
         "adapters.extract",
         "adapters.extract_docx",
         "adapters.extract_html",

@@ -43,11 +43,12 @@ class Problem(Exception):
 
 def app(get_ports: GetPorts) -> FastAPI:
     """The API as one ASGI app."""
-    from functions.admin import chat, knowledge, messages, tools  # which are made of what stands here
+    from functions.admin import calendars, chat, knowledge, messages, tools  # which are made of what stands here
 
     api = FastAPI(title="Offhook", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     api.state.get_ports = get_ports
     api.include_router(router)
+    api.include_router(calendars.router)
     api.include_router(chat.router)
     api.include_router(knowledge.router)
     api.include_router(tools.router)
@@ -132,11 +133,14 @@ async def appointments(
     organisation: Organisation,
     date: str | None = None,
     conversation: str | None = None,
+    phone: str | None = None,
+    calendar: str | None = None,
+    state: str | None = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Listing[Appointment]:
     """The organisation's appointments, the last booked first."""
-    asked = {"date": date, "conversation": conversation}
+    asked = {"date": date, "conversation": conversation, "phone": phone, "calendar": calendar, "state": state}
     where = [Where(field, "==", value) for field, value in asked.items() if value is not None]
     page = await _query(ports, f"organisations/{organisation}/appointments", where, "-booked_at", limit, cursor)
     return _listing(page, Appointment)

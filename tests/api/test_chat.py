@@ -119,7 +119,7 @@ class Broken:
 
 def test_what_fell_back_is_written_down() -> None:
     brain = FallbackBrain([Provider[Brain]("first", Broken()), Provider[Brain]("second", OfflineBrain())])
-    said, _, ports = chat("purple", "tomorrow", brain=brain)
+    said, _, ports = chat("purple", "thursday", brain=brain)
     assert said[-1] == "What time would suit you?"
     documents: Any = ports.documents
     turns = [d["fell_back"] for path, d in sorted(documents.kept.items()) if "/turns/" in path]

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from adapters.appointment_book import AppointmentBook
 from adapters.builtin_tools import BuiltinTools
 from adapters.offline_brain import OfflineBrain
 from adapters.paced_voice import PacedVoice
@@ -68,18 +69,21 @@ def paper_ports(**changes: Any) -> Ports:
     documents = changes.get("documents") or MemoryDocuments()
     clock = changes.get("clock") or StoppedClock()
     set_up = changes.get("settings") or settings()
+    bus, queue = changes.get("bus") or MemoryBus(), changes.get("queue") or MemoryQueue()
+    calendars = changes.get("calendars") or AppointmentBook(documents, clock, bus, queue)
     parts: dict[str, Any] = {
         "settings": set_up,
         "clock": clock,
         "documents": documents,
-        "bus": MemoryBus(),
-        "queue": MemoryQueue(),
+        "bus": bus,
+        "queue": queue,
         "telephony": TwilioTelephony(set_up.twilio_auth_token),
         "streams": TwilioStreams(set_up.twilio_account_sid),
         "speech": ScriptedSpeech(),
         "brain": OfflineBrain(),
         "voice": PacedVoice(),
-        "tools": BuiltinTools(documents, clock),
+        "tools": BuiltinTools(documents, clock, calendars),
+        "calendars": calendars,
         "knowledge": MemoryKnowledge(),
         "blobs": MemoryBlobs(),
         "reader": PaperReader(),

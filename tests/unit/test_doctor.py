@@ -16,12 +16,13 @@ from adapters.clock import SystemClock
 from adapters.firestore_documents import FirestoreDocuments
 from adapters.pubsub_bus import PubsubBus
 from adapters.wiring import open_port, read_settings
-from domain.ports import Event, Unavailable
+from domain.ports import Event, Page, Unavailable
 from offhook import doctor
 from offhook.doctor import Finding, examine
 from offhook.seed import ORGANISATION, seed
 from schemas.settings import Settings
 from tests.fakes import gemini_server, tasks_server
+from tests.fakes.calendar_server import calendar_server
 from tests.fakes.gemini_server import GeminiServer
 from tests.fakes.grpc_proxy import proxy
 from tests.fakes.ports import paper_ports
@@ -238,6 +239,9 @@ def test_a_topic_that_was_not_deployed_is_told(tmp_path: Path, monkeypatch: pyte
         async def check_topics(self, topics: Sequence[str], pushed: bool = False) -> None:
             raise Unavailable(f"{topics} {'are not pushed' if pushed else 'are not there'}")
 
+        async def query(self, *asked: Any, **how: Any) -> Page:
+            return Page([], None)
+
     @asynccontextmanager
     async def open_undeployed(settings: Settings, port: str) -> AsyncIterator[Undeployed]:
         if port != "bus":
@@ -338,6 +342,23 @@ def test_without_google_too_an_agent_s_wishes_are_looked_at(tmp_path: Path) -> N
     assert [finding.how for finding in asyncio.run(told_of_orders(settings(tmp_path)))] == [
         "espeak-ng has no voice 'en-US-Chirp3-HD-Kore'"
     ]
+
+
+def test_google_s_calendars_are_asked_whether_they_take_appointments(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with calendar_server("shared@x") as google:
+            chosen = settings(tmp_path, OFFHOOK_CALENDAR_ENDPOINT=google.endpoint)
+            async with open_port(chosen, "documents") as documents:
+                await documents.put("organisations/o", {})
+                for id, calendar in (("a", "shared@x"), ("b", "other@x"), ("c", "")):
+                    kind = {"kind": "google", "google_calendar": calendar} if calendar else {"kind": "own"}
+                    await documents.put(f"organisations/o/calendars/{id}", {"id": id, "hours": [], **kind})
+            findings = await asyncio.to_thread(found, chosen)
+            assert (findings["calendar a"].level, findings["calendar b"].level) == ("ok", "bad")
+            assert "share it with the service account" in findings["calendar b"].how
+            assert "calendar c" not in findings
+
+    asyncio.run(story())
 
 
 def test_a_live_version_that_cannot_be_read_is_told(tmp_path: Path) -> None:

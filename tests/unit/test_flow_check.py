@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from adapters.builtin_tools import BuiltinTools
 from domain.flow_check import FlowRefused, check, refuse_if_broken
 from domain.flow_check.codes import CODES
 from offhook.bench.agent import FLOW
@@ -18,9 +17,7 @@ from schemas.agent import AgentVersion
 from schemas.flow import Flow
 from schemas.organisation import Organisation
 from schemas.tool import Tool
-from tests.fakes.hand_set_clock import HandSetClock
-from tests.fakes.lab import NOW
-from tests.fakes.memory_documents import MemoryDocuments
+from tests.fakes.ports import NOW, paper_ports
 
 Node = dict[str, Any]
 
@@ -106,7 +103,7 @@ def found(*nodes: Node, **more: Any) -> set[tuple[str, str]]:
 def test_the_demo_agents_are_free_of_findings(file: str) -> None:
     version = demo_version("agt_x", file, NOW)
     organisation = Organisation(id="org_x", name="X", slug="x", created_at=NOW)
-    tools = asyncio.run(BuiltinTools(MemoryDocuments(), HandSetClock()).offered(organisation))
+    tools = asyncio.run(paper_ports().tools.offered(organisation))
     assert check(version.flow, tools, version) == []
 
 

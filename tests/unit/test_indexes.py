@@ -5,6 +5,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import date
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,12 +27,15 @@ from offhook.bench.waterfall import turns_taken
 from offhook.doctor import live_agents
 from offhook.messages import latest_messages
 from offhook.seed import ORGANISATION, seed
+from schemas.organisation import Organisation
 from schemas.settings import DEVELOPMENT_AUTH_TOKEN
 from tests.fakes.memory_documents import MemoryDocuments
 from tests.fakes.ports import paper_ports
 
 ROOT = Path(__file__).parent.parent.parent
 ROOMS = ("domain", "functions", "media_service", "offhook")
+BOOK = ROOT / "adapters/appointment_book.py"
+"""It speaks to the same port as the rooms do."""
 DECLARED = json.loads((ROOT / "infra/firestore.indexes.json").read_text())
 CONVERSATION = f"organisations/{ORGANISATION}/conversations/cnv_1"
 SID = "CA" + "1" * 32
@@ -75,7 +79,7 @@ class RecordingDocuments(MemoryDocuments):
 
 def query_sites() -> Iterator[Site]:
     """Where the code queries its documents."""
-    for file in chain.from_iterable((ROOT / room).rglob("*.py") for room in ROOMS):
+    for file in (BOOK, *chain.from_iterable((ROOT / room).rglob("*.py") for room in ROOMS)):
         for function in ast.walk(ast.parse(file.read_text())):
             if isinstance(function, ast.AsyncFunctionDef):
                 calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
@@ -98,6 +102,9 @@ def made() -> set[tuple[Query, Site]]:
         assert [turn async for turn in turns_of(ports, CONVERSATION)] == []
         assert [document async for document in documents_of(ports, ORGANISATION)] == []
         assert {agent.id async for agent, _ in live_agents(documents)} == {"agt_demo_booking", "agt_demo_orders"}
+        demo = Organisation.model_validate(documents.kept[f"organisations/{ORGANISATION}"])
+        await ports.calendars.offer(demo, "main", date(2026, 11, 24), date(2026, 11, 24))
+        await ports.calendars.upcoming(demo, "+15005550100", "cnv_1")
         documents.kept[f"organisations/{BENCH}/conversations/cnv_1"] = {}
         assert await turns_taken(documents) == []
         for state in ("", "sent"):
@@ -198,7 +205,7 @@ def test_passages_are_found_among_all_documents_and_among_some() -> None:
 
 def test_what_the_callers_said_can_expire() -> None:
     expiring = {each["collectionGroup"] for each in DECLARED["fieldOverrides"] if each.get("ttl")}
-    assert expiring == {"calls", "conversations", "effects", "journal", "messages", "turns"}
+    assert expiring == {"calls", "conversations", "effects", "journal", "messages", "taken", "turns"}
     for each in DECLARED["fieldOverrides"]:
         # Times that only grow, indexed, hold a collection to 500 writes a second.
         assert each["indexes"] == []
