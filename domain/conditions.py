@@ -20,7 +20,7 @@ __all__ = ["GIVEN", "BadEquation", "check", "holds", "names", "outcome", "outcom
 GIVEN = frozenset({"caller", "open"})
 """Known in every flow: the caller's number, and whether it is within business hours."""
 
-_EXPECTED = re.compile(r" expecting \{.*")
+_EXPECTED = re.compile(r" expecting (\{.*|<EOF>)")
 _PLACE = re.compile(r"<input>:1:(\d+): (?:Syntax error: )?(.*)")
 
 

@@ -181,8 +181,9 @@ class _Reading:
     def _function(self, node: NodeF, id: str, edges: list[dict[str, Any]]) -> list[dict[str, Any]]:
         said = (node.instruction or "").strip()
         named = _FUNCTION.search(said)
-        tool = node.function or (said if said and " " not in said else named[0] if named else id)
-        if not node.function and not (said and " " not in said):
+        by_itself = len(said.split()) == 1
+        tool = node.function or (said if by_itself else named[0] if named else re.sub(r"\W+", "_", id))
+        if not node.function and not by_itself:
             what = f"which function it calls isn't told by itself; {tool!r} was taken"
             self._losses.append(changed(id, what, "Name the tool."))
         elif node.function and said and said != tool:

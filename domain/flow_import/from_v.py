@@ -153,7 +153,9 @@ class _Reading:
     def _condition(self, node: NodeV, id: str) -> dict[str, Any]:
         yes, no, others = self._arms(node)
         for edge in others:
-            self._losses.append(lost(id, f"the edge to {edge.target!r} is neither for true nor for false"))
+            self._losses.append(
+                lost(id, f"the edge to {edge.target!r} is one too many: there is one for true and one for false")
+            )
         said = (node.data.condition or "").strip()
         if not yes:
             if said:
@@ -189,21 +191,21 @@ class _Reading:
         """The edges for true, for false, and those for neither: by label, by handle, else in their order."""
         arms: dict[bool, list[EdgeV]] = {True: [], False: []}
         labels = {_plain(node.data.false_label) or "false": False, _plain(node.data.true_label) or "true": True}
-        rest = list[EdgeV]()
+        rest, others = list[EdgeV](), list[EdgeV]()
         for edge in self._out(node):
             told = labels.get(_plain(edge.label))
             if told is None:
                 told = {"true": True, "false": False, "yes": True, "no": False}.get(
                     _plain(edge.source_handle) or _plain(edge.label)
                 )
-            if told is None or arms[told]:
+            if told is None:
                 rest.append(edge)
             else:
-                arms[told].append(edge)
+                (others if arms[told] else arms[told]).append(edge)
         for side in (True, False):
             if not arms[side] and rest:
                 arms[side].append(rest.pop(0))
-        return arms[True], arms[False], rest
+        return arms[True], arms[False], [*others, *rest]
 
 
 def _plain(label: str | None) -> str:
