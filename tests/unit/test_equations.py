@@ -87,6 +87,8 @@ def test_what_equations_mean(equation: str, values: dict[str, Any], truth: bool)
         ("{'a': 1}[name] == 1", 1, "understood"),
         ("n == 1 n", 8, "extraneous"),
         ("n ==", 5, "the end"),
+        ("if == 1", 1, "no variable"),
+        ("{{true}} exists", 1, "'true'"),
         ("__import__('os')", 1, "'__import__'"),
         ("(" * 21 + "n" + ")" * 21, 21, "more than 20"),
         ("n == 1 || " * 100 + "n", LONGEST + 1, "longer than"),
