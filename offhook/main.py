@@ -22,13 +22,18 @@ from functions.chat import chat_with
 from media_service.socket import MediaSocket
 from offhook.bench.command import app as bench
 from offhook.call import call
+from offhook.check import check
 from offhook.doctor import examine
+from offhook.exchange import export_flow, import_flow
 from offhook.platform import platform
 from offhook.seed import AGENTS, ORGANISATION, seed
 from schemas.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="AI phone agents, self-hosted.")
 app.command()(call)
+app.command()(check)
+app.command("import")(import_flow)
+app.command("export")(export_flow)
 app.add_typer(bench, name="bench")
 console = Console()
 
