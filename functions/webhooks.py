@@ -338,11 +338,13 @@ class Webhooks:
         return len(page.found) >= limit
 
     async def _version(self, ports: Ports, entry: CallEntry) -> AgentVersion:
+        """Of the agent that has the call, as it was pinned."""
         root = f"organisations/{entry.organisation}"
         conversation = await ports.documents.get(f"{root}/conversations/{entry.conversation}")
         assert conversation
         pinned = {**conversation.get("team", {}), conversation["agent"]: conversation["version"]}
-        path = f"{root}/agents/{entry.agent}/versions/{pinned[entry.agent]}"
+        agent = entry.agent if entry.agent in pinned else conversation["agent"]
+        path = f"{root}/agents/{agent}/versions/{pinned[agent]}"
         return AgentVersion.model_validate(await ports.documents.get(path))
 
     def _answer(
