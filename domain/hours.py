@@ -53,14 +53,14 @@ def opens_aloud(version: AgentVersion, moment: Moment) -> str:
 
 
 def make_ready(versions: Iterable[AgentVersion], now: datetime) -> None:
-    """Loads what these agents' hours need, which may take 0.3 s the first time: in a thread, where others wait."""
+    """Loads what these agents' hours need, which may take a second the first time: in a thread, where others wait."""
     for version in versions:
         if version.holidays:
             public_holidays.make_ready(version.holidays, now.year)
 
 
 def problems(version: AgentVersion) -> Iterator[str]:
-    """What is wrong with an agent's hours, a sentence each. May take 0.3 s, as `make_ready`."""
+    """What is wrong with an agent's hours, a sentence each. May take as long as `make_ready`."""
     if version.holidays:
         try:
             public_holidays.check(version.holidays)

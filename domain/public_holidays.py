@@ -1,7 +1,7 @@
 """Public holidays of a country and its regions, from the package `holidays`.
 
-Importing it takes 50 ms and a country's first holidays up to 200 more, so that is done only for agents that keep them,
-and by `make_ready` off the audio loop."""
+Importing it and working out a country's first holidays takes 0.3 to 0.8 s, so that is done only for agents that keep
+them, and by `make_ready` off the audio loop; after that, asking takes 50 us."""
 
 from collections.abc import Container
 from datetime import date

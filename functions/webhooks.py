@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from domain import next_step
+from domain.controls import CONTROLS
 from domain.flow_check import FlowRefused, refuse_if_broken
 from domain.hours import is_open, make_ready, opens_aloud, zone_of
 from domain.moment import Moment
@@ -308,7 +309,7 @@ class Webhooks:
             agent = Agent.model_validate(await ports.documents.get(f"{root}/agents/{number.agent}"))
             path = f"{root}/agents/{agent.id}/versions/{agent.live}"
             version = AgentVersion.model_validate(await ports.documents.get(path))
-            offered = await ports.tools.offered(organisation)
+            offered = {**CONTROLS, **await ports.tools.offered(organisation)}
             refuse_if_broken(version.flow, {name for name in version.tools if name in offered})
         except (ValidationError, FlowRefused) as problem:
             log.error("agent_unusable", number=called, why=str(problem))
