@@ -61,7 +61,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Think:
-    """Let the model answer (signals Thought, Requested, ThoughtOut, or Failed)."""
+    """Let the model answer (signals Thought, Requested, Spent, and at last ThoughtOut or Failed)."""
 
     reply: int
     prompt: Prompt

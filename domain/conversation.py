@@ -79,6 +79,9 @@ class Conversation:
         """What to do about it, in order."""
         state = self.state
         self._acts = []
+        if isinstance(signal, s.Spent):
+            self._spend(signal)
+            return self._acts
         if state.draft and _concerns(state.draft, signal):
             self._moment = self._moment_of(signal)
             self._go_on_drafting(state.draft, signal)
@@ -179,7 +182,7 @@ class Conversation:
                 state.postponed.append(signal)  # it may start what can't be taken back
             case s.ThoughtOut():
                 if state.alive:
-                    self._thought_out(signal)
+                    self._thought_out()
             case s.Returned():
                 self._returned(signal)
             case s.Failed():
@@ -209,6 +212,7 @@ class Conversation:
                 self._give_up("garbled_line")
             case s.Lost():
                 self._discard()
+                self._close_books()
                 self._do(a.Unwatch())
 
     def _open(self, signal: s.Opened) -> None:
@@ -361,7 +365,8 @@ class Conversation:
         if self._endpoint().silence_ms > self.version.listening.silence_ms or self._breaks_nothing_off(state.words):
             return  # they are in the middle of something, or the agent is
         state.drafts += 1
-        draft = state.model_copy(update={"remarks": [*state.remarks], "phase": after(Phase.SETTLING, s.Settled)})
+        apart = {"remarks": [*state.remarks], "spent_prompt": 0, "spent_reply": 0}
+        draft = state.model_copy(update={**apart, "phase": after(Phase.SETTLING, s.Settled)})
         state.draft, self._later = draft, []
         self._aside(draft, self._take_turn)
 
@@ -429,7 +434,7 @@ class Conversation:
                 reply_ready_ms=_plus(waterfall.reply_ready_ms, late),
             )
         at = draft.turn.at_ms if ended is None else ended
-        draft.turn = draft.turn.model_copy(
+        draft.turn = _costing(draft.turn, state.spent_prompt, state.spent_reply).model_copy(
             update={
                 "at_ms": at,
                 "caller": state.words.strip(),
@@ -617,6 +622,7 @@ class Conversation:
         state = self.state
         assert state.ending
         state.phase, state.alive = Phase.GONE, False
+        self._close_books()
         self._do(a.Unwatch())
         match state.ending:
             case Ending(do="put_through", number=number, way_back=way_back, outcome=outcome):
@@ -635,16 +641,9 @@ class Conversation:
         build = prompt.build(self.version, self.walk, state.flow, state.remarks, self.tools, self._moment, fallback)
         self._do(a.Think(state.reply, build))
 
-    def _thought_out(self, signal: s.ThoughtOut) -> None:
+    def _thought_out(self) -> None:
         state = self.state
         state.thinking = False
-        turn = self._turn
-        state.turn = turn.model_copy(
-            update={
-                "prompt_tokens": turn.prompt_tokens + signal.prompt_tokens,
-                "reply_tokens": turn.reply_tokens + signal.reply_tokens,
-            }
-        )
         if state.requests:
             self._grant()
         else:
@@ -783,9 +782,9 @@ class Conversation:
         state = self.state
         state.alive, state.finished_at = False, self._at
         self._heard(" ".join(state.said))
-        self._do(a.Record(self._turn))
         if before is Phase.LEAVING:
             return self._end()
+        self._do(a.Record(self._turn))
         if state.speaking:
             state.phase = after(state.phase, s.SpeechBegan)
             return self._do(a.Watch("speech", self.version.patience.speech_ms))
@@ -811,7 +810,7 @@ class Conversation:
         self._heard(signal.heard, interrupted=True)
         if self._turn.agent_at_ms is not None:
             state.turn = self._turn.model_copy(update={"interrupted": True})
-            self._do(a.Record(self._turn))
+        self._do(a.Record(self._turn))
         if state.failing:
             self._give_up(state.failing)
         elif state.phase is Phase.KEYING:
@@ -873,6 +872,26 @@ class Conversation:
         passed = 0 if ended is None else self._at - ended
         return LONGEST_SILENCE_MS - passed if passed < LONGEST_SILENCE_MS else LONGEST_SILENCE_MS
 
+    # --- what it cost ---
+
+    def _spend(self, signal: s.Spent) -> None:
+        """Counts it in the turn of its reply, or in the next one if that is over or was thrown away."""
+        state = self.state
+        for owner in (state.draft, state):
+            if owner and owner.turn and owner.alive and owner.reply == signal.reply:
+                owner.turn = _costing(owner.turn, signal.prompt_tokens, signal.reply_tokens)
+                return
+        state.spent_prompt += signal.prompt_tokens
+        state.spent_reply += signal.reply_tokens
+
+    def _close_books(self) -> None:
+        """Drafts that were thrown away since the last turn are that one's, for there may be no other."""
+        state = self.state
+        turn = _costing(self._turn, state.spent_prompt, state.spent_reply)
+        state.turn = turn.model_copy(update={"discarded_drafts": turn.discarded_drafts + state.discarded})
+        state.discarded = state.spent_prompt = state.spent_reply = 0
+        self._do(a.Record(self._turn))
+
     # --- small things ---
 
     def _do(self, *acts: a.Act) -> None:
@@ -923,6 +942,12 @@ def _concerns(draft: State, signal: s.Signal) -> bool:
         asked = [request.call.id for request in draft.requests if request.call]
         return signal.id in (draft.running, *asked)
     return getattr(signal, "reply", None) == draft.reply
+
+
+def _costing(turn: Turn, prompt: int, reply: int) -> Turn:
+    """The turn, with so many tokens more."""
+    tokens = {"prompt_tokens": turn.prompt_tokens + prompt, "reply_tokens": turn.reply_tokens + reply}
+    return turn.model_copy(update=tokens)
 
 
 def _plus(ms: int | None, more: int) -> int | None:

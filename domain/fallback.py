@@ -26,6 +26,7 @@ from domain.ports import (
     Speech,
     Spoken,
     Thought,
+    ToolRequest,
     Transcript,
     Unavailable,
     Usage,
@@ -345,7 +346,8 @@ class FallbackSpeech(_Fallback[Speech]):
 
 
 class FallbackBrain(_Fallback[Brain]):
-    """The next model begins anew, as long as no sentence was handed out; after that the reply ends there."""
+    """The next model begins anew, as long as no sentence was handed out; after that the reply ends there. What all of
+    them cost is told."""
 
     port = "brain"
 
@@ -353,7 +355,7 @@ class FallbackBrain(_Fallback[Brain]):
         """See `domain.ports.Brain`."""
         problem = Unavailable("nobody to ask")
         for provider in self._in_turn():
-            held: list[Thought] | None = []
+            held: list[Words | ToolRequest] | None = []
             sentences, bound = Sentences(), _Bound()
             asked = prompt if provider is self.providers[0] else replace(prompt, model="")
             try:
@@ -362,6 +364,9 @@ class FallbackBrain(_Fallback[Brain]):
                     with suppress(StopAsyncIteration):
                         while True:
                             thought = await bound.next(thoughts, "it said nothing")
+                            if isinstance(thought, Usage):
+                                yield thought  # whatever the words are worth; and it is no word
+                                continue
                             if held is None:
                                 yield thought
                             else:
@@ -373,7 +378,7 @@ class FallbackBrain(_Fallback[Brain]):
                                         yield each
                             bound.set(_now() + NEXT_WORD_S)
                 if held is not None:
-                    if all(isinstance(thought, Usage) for thought in held):
+                    if not held:
                         raise Unavailable("it said nothing")
                     provider.worked()
                     for each in held:

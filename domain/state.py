@@ -52,7 +52,7 @@ class State(BaseModel):
     """How many were thrown away since the last turn."""
     spent_prompt: int = 0
     spent_reply: int = 0
-    """Tokens that those cost, as far as the model told."""
+    """Tokens that those cost, as far as the model told of them."""
     overlapping: bool = False
     """The caller began to speak while the agent still spoke, as it turned out: it may be a murmur."""
 

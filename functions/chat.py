@@ -58,8 +58,13 @@ class Chat:
             case a.Cut(reply=reply):
                 return [s.Cut(at=self._at(), reply=reply, heard=" ".join(self._said), unheard="")]
             case a.Think():
+                thought: list[s.Signal] = []
                 async with aclosing(think(self._ports.brain, act)) as thoughts:  # type: ignore[type-var]
-                    thought = [each async for each in thoughts]
+                    async for each in thoughts:
+                        if isinstance(each, s.Spent):
+                            self._conversation.step(each)  # now: it counts, too, if this is cancelled
+                        else:
+                            thought.append(each)
                 signals, self._fell[:] = [*self._fell, *thought], []
                 return [signal.model_copy(update={"at": self._at()}) for signal in signals]
             case a.RunTool():
@@ -75,6 +80,7 @@ class Chat:
     async def hang_up(self) -> None:
         """The caller leaves."""
         if self.outcome is None:
+            await self._take(s.Lost(at=self._at(), why="the caller left"))
             await self._store("ended", "caller_left")
 
     async def _store(self, state: Literal["active", "ended"], outcome: str = "") -> None:

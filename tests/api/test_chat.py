@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from adapters.offline_brain import OfflineBrain
 from domain.fallback import FallbackBrain, Provider
-from domain.ports import Brain, Document, Ports, Prompt, Thought, Transaction, Unavailable
+from domain.ports import Brain, Document, Ports, Prompt, Thought, Transaction, Unavailable, Usage, Words
 from functions.chat import Chat, chat_with
 from offhook.seed import ORGANISATION, seed
 from tests.fakes.memory_documents import MemoryDocuments
@@ -134,3 +134,36 @@ def test_an_agent_that_is_not_there_is_none() -> None:
 
     assert asyncio.run(ask("agt_nobody")) is None
     assert asyncio.run(ask("../x")) is None
+
+
+class Slow:
+    """A model that has told what it cost, and takes for ever over its words."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    async def think(self, prompt: Prompt) -> AsyncIterator[Thought]:
+        yield Usage(prompt=40, reply=3)
+        self.begun.set()
+        await asyncio.Event().wait()
+        yield Words("Never said.")
+
+
+def test_an_answer_that_the_caller_does_not_wait_for_costs_what_was_told_by_then() -> None:
+    async def talk() -> tuple[int, int]:
+        brain = Slow()
+        ports = paper_ports(brain=brain)
+        await seed(ports)
+        chat = await chat_with(ports, ORGANISATION, "agt_demo_booking")
+        assert chat is not None
+        await chat.open()
+        saying = asyncio.create_task(chat.say("purple"))
+        await brain.begun.wait()
+        saying.cancel()
+        await asyncio.wait([saying])
+        await chat.hang_up()
+        documents: Any = ports.documents
+        turn = [d for path, d in sorted(documents.kept.items()) if "/turns/" in path][-1]
+        return turn["prompt_tokens"], turn["reply_tokens"]
+
+    assert asyncio.run(talk()) == (40, 3)

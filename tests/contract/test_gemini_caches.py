@@ -44,10 +44,10 @@ async def thinking(
 
 async def ask(brain: GeminiBrain, minute: int, system: str = LONG, tool: Tool = STATUS, **more: Any) -> Usage:
     prompt = Prompt(f"{system}\n\nIt is 10:{minute:02}.", [Remark(role="caller", text="Hello")], [tool], **more)
-    *words, usage = [thought async for thought in brain.think(prompt)]
-    assert words == [Words("Which day?")]
-    assert isinstance(usage, Usage)
-    return usage
+    answer = [thought async for thought in brain.think(prompt)]
+    assert [word for word in answer if isinstance(word, Words)] == [Words("Which day?")]
+    spent = [usage for usage in answer if isinstance(usage, Usage)]
+    return Usage(sum(usage.prompt for usage in spent), cached=sum(usage.cached for usage in spent))
 
 
 async def ask_until_cached(brain: GeminiBrain, server: GeminiServer) -> None:

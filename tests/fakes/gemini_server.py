@@ -346,9 +346,10 @@ class GeminiServer:
         for step in script:
             match step:
                 case Text(text, thought):
-                    await data(_chunk([{"text": text, **({"thought": True} if thought else {})}]))
+                    part = {"text": text, **({"thought": True} if thought else {})}
+                    await data(_chunk([part], cached=cached, vertex=self._vertex))
                 case Calls():
-                    await data(_chunk(list(self._made(step))))
+                    await data(_chunk(list(self._made(step)), cached=cached, vertex=self._vertex))
                 case Wait():
                     await asyncio.sleep(step.s + self._random.uniform(0, step.jitter_s))
                 case Finish(reason):
@@ -489,17 +490,16 @@ def _tokens(body: Json) -> int:
     return len(json.dumps(body)) // LETTERS_A_TOKEN
 
 
-def _chunk(parts: list[Json], reason: str = "", cached: int = 4) -> Json:
+def _chunk(parts: list[Json], reason: str = "", cached: int = 4, vertex: bool = False) -> Json:
+    """Each says what the answer has come to so far; on Vertex AI only the last does."""
     candidate: Json = {"content": {"role": "model", "parts": parts}, "index": 0}
+    usage: Json = {"promptTokenCount": cached + 8, "cachedContentTokenCount": cached, "candidatesTokenCount": 1}
     if reason:
         candidate["finishReason"] = reason
-    usage = {
-        "promptTokenCount": cached + 8,
-        "candidatesTokenCount": 5,
-        "thoughtsTokenCount": 2,
-        "cachedContentTokenCount": cached,
-    }
-    return {"candidates": [candidate], **({"usageMetadata": usage} if reason else {})}
+        usage |= {"candidatesTokenCount": 5, "thoughtsTokenCount": 2}
+    elif vertex:
+        usage = {"trafficType": "ON_DEMAND"}
+    return {"candidates": [candidate], "usageMetadata": usage}
 
 
 def _error(status: int, name: str, message: str, reason: str = "") -> JSONResponse:

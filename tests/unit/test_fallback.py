@@ -102,6 +102,22 @@ def test_a_tool_request_of_a_broken_answer_is_forgotten() -> None:
     assert virtual_time.run(story()) == [Words("Let me ask."), Usage(prompt=100, reply=10)]
 
 
+def test_what_failed_cost_too() -> None:
+    async def story() -> list[Any]:
+        spent = Usage(prompt=40, reply=3)
+        brain = brains(["We are open from ", spent, REFUSED], [Usage(prompt=50), 600.0], ["From nine to five."])
+        return [thought async for thought in brain.think(PROMPT)]
+
+    told = virtual_time.run(story())
+    assert told[:2] == [Usage(prompt=40, reply=3), Usage(prompt=50)]
+    assert told[2:] == [Words("From nine to five."), Usage(prompt=100, reply=10)]
+
+
+def test_what_it_costs_is_no_first_word() -> None:
+    assert thoughts(brains([1.0, Usage(prompt=40), 600.0], ["Hello."])) == ("Hello.", BRAIN_S)
+    assert thoughts(brains([Usage(prompt=40)], ["Hello."])) == ("Hello.", 0)
+
+
 def test_after_a_whole_sentence_nobody_else_takes_over() -> None:
     said: list[str] = []
     told = Told()
