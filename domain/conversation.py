@@ -545,6 +545,7 @@ class Conversation:
         state = self.state
         assert not state.alive, "a reply is cut before the next begins"
         self._discard()
+        self._note_round()
         if state.turn and state.fell_back:
             state.turn = state.turn.model_copy(update={"fell_back": (*state.turn.fell_back, *state.fell_back)})
             state.fell_back = []
@@ -553,8 +554,8 @@ class Conversation:
         state.reply = state.numbered
         state.alive, state.said, state.unheard, state.sent_at = True, [], "", None
         state.delays = state.thoughts = state.fillers = state.drafts = 0
-        state.granted = state.closed = state.cutting = state.doubted = state.overlapping = False
-        state.thinking, state.fallback, state.requests, state.running = False, "", [], ""
+        state.closed = state.cutting = state.doubted = state.overlapping = False
+        state.thinking, state.fallback, state.running = False, "", ""
         state.ending, state.failing = None, ""
         state.words, state.final, state.settled, state.keys = "", False, False, ""
         self._do(a.Release(state.reply), self._owe_answer(state.speech_end))
@@ -722,15 +723,32 @@ class Conversation:
             if not signal.unknown and (step := self.walk.failed(state.flow, self._moment)):
                 return self._go(step)
             return self._give_up(f"tool failed: {signal.error}")
-        asked = next((r for r in state.requests if r.call and r.call.id == signal.id), None)
+        asked = next((call for call in self._unanswered if call.id == signal.id), None)
         if asked is None or not state.alive:
             return
         result = ToolResult(id=signal.id, output=signal.output, error=signal.error)
-        state.requests.remove(asked)
-        state.remarks += [asked, Remark(role="result", call=asked.call, result=result)]
-        if not state.requests:
-            state.granted = False
+        state.results.append(Remark(role="result", call=asked, result=result))
+        if not self._unanswered:
+            self._note_round()
             self._think(state.fallback)
+
+    @property
+    def _unanswered(self) -> list[ToolCall]:
+        """What the model asked for and nothing came back of yet."""
+        answered = {result.call.id for result in self.state.results if result.call}
+        calls = (request.call for request in self.state.requests if request.call)
+        return [call for call in calls if call.id not in answered]
+
+    def _note_round(self) -> None:
+        """What the model asked for becomes part of the dialogue, if something came back of it: all of it and in the
+        model's order, whichever tool was first, for a provider that signs a round of requests signs the first."""
+        state = self.state
+        results = {result.call.id: result for result in state.results if result.call}
+        for request in state.requests if results else ():
+            assert request.call
+            result = results.get(request.call.id)
+            state.remarks += [request, result] if result else [request]
+        state.requests, state.results, state.granted = [], [], False
 
     def _fell_back(self, signal: s.FellBack) -> None:
         """Notes it in the turn that it concerns: the caller's next one while they have the floor."""
@@ -800,7 +818,7 @@ class Conversation:
         if state.alive:
             state.alive, state.cutting = False, True
             state.thinking = state.thinking or bool(state.requests)
-            state.requests, state.granted = [], False
+            self._note_round()
             self._do(a.Cut(state.reply))
 
     def _was_cut(self, signal: s.Cut) -> None:
@@ -906,7 +924,7 @@ class Conversation:
     def _acting(self) -> bool:
         """A tool is under way whose outcome must be known."""
         state = self.state
-        names = [request.call.tool for request in state.requests if request.call] if state.granted else []
+        names = [call.tool for call in self._unanswered] if state.granted else []
         return bool(state.running) or any(self.tools[name].acts for name in names if name in self.tools)
 
     @property

@@ -80,7 +80,9 @@ class State(BaseModel):
     fallback: str = ""
     """What to say if the model says nothing."""
     requests: list[Remark] = []
-    """What the model asked for and isn't answered yet."""
+    """What the model asked for and isn't all answered yet, in its order."""
+    results: list[Remark] = []
+    """What came back of it so far."""
     granted: bool = False
     """Those tools are running."""
     fillers: int = 0

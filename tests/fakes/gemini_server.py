@@ -48,6 +48,8 @@ UNSIGNED = b"skip_thought_signature_validator"
 class Text:
     text: str
     thought: bool = False
+    signature: bytes | None = None
+    """Gemini 3 signs the last part of an answer without function calls, which may be an empty text."""
 
 
 @dataclass(frozen=True)
@@ -188,10 +190,11 @@ class GeminiServer:
         """Sound is answered by these in turn, and after that as it should be."""
         self._hearings = list(scripts)
 
-    async def __aenter__(self) -> "GeminiServer":
+    def app(self) -> Starlette:
+        """What listens there, for who needs no port."""
         top = f"/v1beta1/projects/{PROJECT}/locations/{LOCATION}" if self._vertex else "/v1"
         models = f"{top}/publishers/google/models" if self._vertex else f"{top}/models"
-        app = Starlette(
+        return Starlette(
             routes=[
                 Route(f"{models}/{{model}}:streamGenerateContent", self._answer, methods=["POST"]),
                 Route(f"{models}/{{model}}:generateContent", self._answer, methods=["POST"]),
@@ -199,7 +202,9 @@ class GeminiServer:
                 Route(f"{top}/cachedContents", self._cache, methods=["POST"]),
             ]
         )
-        config = uvicorn.Config(app, log_config=None)
+
+    async def __aenter__(self) -> "GeminiServer":
+        config = uvicorn.Config(self.app(), log_config=None)
         config.load()
         # uvicorn's protocol without uvicorn's Server, which minds signals and takes its time to stop.
         self._connected = ServerState()
@@ -345,8 +350,8 @@ class GeminiServer:
         finished = False
         for step in script:
             match step:
-                case Text(text, thought):
-                    part = {"text": text, **({"thought": True} if thought else {})}
+                case Text(text, thought, signature):
+                    part = {"text": text, **({"thought": True} if thought else {}), **_signed(signature)}
                     await data(_chunk([part], cached=cached, vertex=self._vertex))
                 case Calls():
                     await data(_chunk(list(self._made(step)), cached=cached, vertex=self._vertex))
@@ -374,12 +379,10 @@ class GeminiServer:
     def _made(self, step: Calls) -> Iterator[Json]:
         for place, (name, arguments) in enumerate(step.calls):
             signature = step.signature if place == 0 else None
-            part: Json = {"functionCall": {"name": name, "args": arguments}}
+            part: Json = {"functionCall": {"name": name, "args": arguments}, **_signed(signature)}
             if step.ids:
                 part["functionCall"]["id"] = f"call{len(self._signatures)}"
                 self._signatures[part["functionCall"]["id"]] = signature
-            if signature:
-                part["thoughtSignature"] = base64.b64encode(signature).decode()
             yield part
 
 
@@ -455,7 +458,7 @@ def _order_complaints(before: Json, content: Json) -> Iterator[str]:
 def _signature_complaints(calls: list[Json], parts: list[Json], signatures: dict[str, bytes | None]) -> Iterator[str]:
     given = [part.get("thoughtSignature") for part in parts if "functionCall" in part]
     for place, (call, signature) in enumerate(zip(calls, given, strict=True)):
-        made = signatures.get(call.get("id", ""), UNSIGNED if place == 0 else None)
+        made = signatures.get(call.get("id", "")) or (UNSIGNED if place == 0 else None)
         if (base64.urlsafe_b64decode(signature.replace("+", "-").replace("/", "_")) if signature else None) != made:
             yield f"function call {call['name']} has not the thought_signature it came with"
         if place == 0 and not signature:
@@ -484,6 +487,11 @@ def _sound(body: Json) -> bytes:
                     assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, mulaw.RATE)
                     return mulaw.from_pcm(file.readframes(file.getnframes()))
     return b""
+
+
+def _signed(signature: bytes | None) -> Json:
+    """What that adds to a part."""
+    return {"thoughtSignature": base64.b64encode(signature).decode()} if signature else {}
 
 
 def _tokens(body: Json) -> int:

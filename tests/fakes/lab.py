@@ -49,7 +49,7 @@ class SlowTools:
         self.offered = tools.offered
 
     async def run(self, organisation: Organisation, call: ToolCall) -> ToolResult:
-        await asyncio.sleep(self._lab.tool_delay_s)
+        await asyncio.sleep(self._lab.tool_delays_s.get(call.tool, self._lab.tool_delay_s))
         return await self._tools.run(organisation, call)
 
 
@@ -69,6 +69,8 @@ class Lab:
         self.begins = NOW
         self.caller = Caller
         self.tool_delay_s = 0.0
+        self.tool_delays_s: dict[str, float] = {}
+        """Of single ones, by name."""
 
     def change(self, **fields: Any) -> None:
         """Another version of the agent."""
