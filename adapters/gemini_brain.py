@@ -48,7 +48,7 @@ class GeminiBrain:
         """For the first four and `credentials` see Gemini. `model` is for prompts that name none. The first of a reply
         comes within `first_words_s`, what follows without longer gaps than `next_words_s`, all of it within
         `timeout_s`, or it is Unavailable. Raises Unavailable as Gemini does."""
-        self._gemini = Gemini(api_key, project, location, base_url, credentials, timeout_s)
+        self._gemini = Gemini(api_key, project, location, base_url, credentials)
         self._caches = GeminiCaches(self._gemini)
         self._model = model
         self._first_words_s, self._next_words_s, self._timeout_s = first_words_s, next_words_s, timeout_s

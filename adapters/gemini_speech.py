@@ -81,7 +81,7 @@ class GeminiSpeech:
     ) -> None:
         """For the first four and `credentials` see Gemini. A final transcript must come within `answer_s` of the
         speech's end. Raises Unavailable as Gemini does."""
-        self._gemini = Gemini(api_key, project, location, base_url, credentials, answer_s)
+        self._gemini = Gemini(api_key, project, location, base_url, credentials)
         self._model = model
         self._answer_s = answer_s
 

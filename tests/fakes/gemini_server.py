@@ -37,6 +37,8 @@ MODELS = re.compile(r"gemini-(2\.[05]|3|3\.\d)-(flash|pro)(-lite|-preview)*|gemi
 """What it has."""
 FEWEST_CACHED = {2: 2048, 3: 4096}
 """By generation: so many tokens a cache must hold."""
+SHORTEST_DEADLINE_S = 10
+"""That a request may set."""
 LETTERS_A_TOKEN = 4
 UNSIGNED = b"skip_thought_signature_validator"
 """Stands, by Google's own documentation, for the signature of a call that the model didn't make."""
@@ -230,6 +232,9 @@ class GeminiServer:
                 return _error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
         elif request.headers.get("x-goog-api-key") != KEY:
             return _error(400, "INVALID_ARGUMENT", f"API key not valid: {KEY}", reason="API_KEY_INVALID")
+        if (deadline := request.headers.get("x-server-timeout")) and int(deadline) < SHORTEST_DEADLINE_S:
+            message = f"Manually set deadline {deadline}s is too short. Minimum allowed deadline is 10s."
+            return _error(400, "INVALID_ARGUMENT", message)
         if not MODELS.fullmatch(model):
             return _error(404, "NOT_FOUND", f"models/{model} is not found, or is not supported.")
         return None
