@@ -69,6 +69,10 @@ Finals = asyncio.Queue[Transcript | Unavailable | None]
 class GeminiSpeech:
     """See `domain.ports.Speech`. `async with` it: leaving closes every connection."""
 
+    final_s = 1.6
+    """So long after the end of speech another recogniser is asked instead, if there is one (see `domain.fallback`).
+    Gemini begins only then, and the caller bears 2.4 s."""
+
     def __init__(
         self,
         api_key: str = "",

@@ -40,7 +40,8 @@ from schemas.signals import FellBack
 from schemas.variable import Expectation
 
 SPEECH_S, LAST_SPEECH_S = 1.0, 2.2
-"""From the end of speech to its final transcript; the second is for the last provider, after whom there is nobody."""
+"""From the end of speech to its final transcript; the second is for the last provider, after whom there is nobody. A
+recogniser that begins only then may say in its `final_s` that it needs longer."""
 BRAIN_S, LAST_BRAIN_S = 1.2, 6.0
 """To a model's first word. The agent asks for patience meanwhile."""
 NEXT_WORD_S = 3.0
@@ -316,7 +317,7 @@ class FallbackSpeech(_Fallback[Speech]):
             while rounds < 2 and not isinstance(problem, _Late):
                 rounds += 1
                 for provider in self._in_turn():
-                    turn.begin_again(LAST_SPEECH_S if self._is_last(provider) else SPEECH_S)
+                    turn.begin_again(self._patience_s(provider))
                     try:
                         async with aclosing(self._hear(provider, turn)) as transcripts:  # type: ignore[type-var]
                             async for transcript in transcripts:
@@ -326,6 +327,9 @@ class FallbackSpeech(_Fallback[Speech]):
                     except Unavailable as reason:
                         self._failed(provider, problem := reason)
             raise problem
+
+    def _patience_s(self, provider: Provider[Speech]) -> float:
+        return LAST_SPEECH_S if self._is_last(provider) else getattr(provider.does, "final_s", SPEECH_S)
 
     async def _hear(self, provider: Provider[Speech], turn: _Turn) -> AsyncIterator[Transcript]:
         async with aclosing(provider.does.transcribe(turn.play(), turn.expectation)) as transcripts:  # type: ignore[type-var]

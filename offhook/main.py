@@ -136,7 +136,7 @@ def chat(
 
 def _mute(settings: Settings) -> Settings:
     """A chat needs neither recogniser nor voice."""
-    return settings.model_copy(update={"speech": "paced", "voice": "paced"})
+    return settings.model_copy(update={"speech": "paced", "speech_next": (), "voice": "paced", "voice_next": ()})
 
 
 def _show(said: list[str], outcome: HangUp | PutThrough | None) -> bool:

@@ -510,6 +510,14 @@ def test_a_recogniser_that_hangs_loses_no_word() -> None:
     assert understood(Listener(b"b"), Listener(), said=TURN) == [("abc", pytest.approx(1.3))]
 
 
+def test_a_recogniser_that_begins_when_the_caller_is_done_may_take_longer() -> None:
+    class Beginner(Listener):
+        final_s = 1.6
+
+    assert understood(Beginner(b"b"), Listener(), said=TURN) == [("abc", pytest.approx(1.9))]
+    assert understood(Listener(b"b"), Beginner(b"b"), Listener(), said=TURN) == [("abc", pytest.approx(2.9))]
+
+
 def test_the_next_recogniser_hears_this_turn_and_knows_what_is_expected() -> None:
     other = Expectation(language="de-DE")
     second = Listener()
