@@ -126,6 +126,7 @@ class GeminiBrain:
             config |= {"cached_content": beginning.name, "system_instruction": None, "tools": None}
             contents = noted(contents, prompt.system[len(beginning.text) :])
         models = self._gemini.client.aio.models
+        answer.spent = Usage()
         await answer.read(await models.generate_content_stream(model=model, contents=contents, config=config))
 
 
@@ -148,7 +149,7 @@ class _Answer:
     async def read(self, stream: "AsyncIterator[types.GenerateContentResponse]") -> None:
         """Raises Unavailable unless it is a whole answer, or one that only became too long."""
         loop = asyncio.get_running_loop()
-        answered, ending, self.spent = False, "", Usage()
+        answered, ending = False, ""
         # To the end whatever comes: leaving early would leave the socket open.
         async for chunk in stream:
             self.limit.reschedule(loop.time() + self._next_words_s)

@@ -3,9 +3,9 @@ and then the agent would have nothing to say. The real client talks to it, witho
 
 import asyncio
 import base64
+from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 
 from adapters.gemini_brain import GeminiBrain
@@ -26,10 +26,10 @@ STOCK = ("item_stock", {"item": "blue kettle"})
 
 
 @pytest.fixture
-def gemini(monkeypatch: pytest.MonkeyPatch) -> GeminiServer:
+def gemini() -> Iterator[GeminiServer]:
     server = GeminiServer()
-    monkeypatch.setattr("httpx2.AsyncHTTPTransport", lambda limits: httpx2.ASGITransport(server.app()))
-    return server
+    with server.on_paper():
+        yield server
 
 
 def hold(lab: Lab, *lines: Story) -> Lab:

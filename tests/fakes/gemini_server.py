@@ -13,9 +13,12 @@ import random
 import re
 import wave
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
+import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -204,6 +207,13 @@ class GeminiServer:
                 Route(f"{top}/cachedContents", self._cache, methods=["POST"]),
             ]
         )
+
+    @contextmanager
+    def on_paper(self) -> Iterator[None]:
+        """The real client reaches it without a network, and so in virtual time. Its answers then come in one piece."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("httpx2.AsyncHTTPTransport", lambda limits: httpx2.ASGITransport(self.app()))
+            yield
 
     async def __aenter__(self) -> "GeminiServer":
         config = uvicorn.Config(self.app(), log_config=None)
