@@ -23,10 +23,12 @@ WORDS = frozenset({"and", "or", "not", "exists", "not_exist", "not_exists", "con
 """What other formats write where CEL has signs, in any case."""
 LITERALS = frozenset({"true", "false", "null"})
 _TYPES = frozenset({"bool", "int", "uint", "double", "bytes", "string", "list", "map", "type", "null_type", "dyn"})
-RESERVED = LITERALS | WORDS | _TYPES | frozenset({
-    "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
+_CEL_WORDS = frozenset({
+    "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
     "namespace", "return", "var", "void", "while",
 })
+"""CEL keeps them for later."""
+RESERVED = LITERALS | WORDS | _TYPES | _CEL_WORDS | {"in"}
 """Names that no equation can read a variable by."""
 # fmt: on
 
@@ -89,7 +91,7 @@ def tokens(equation: str) -> list[Token]:
         match kind:
             case "braced":
                 name = match["braced"].strip()
-                if not _NAME.fullmatch(name):
+                if not _NAME.fullmatch(name) or name in RESERVED:
                     raise refuse(equation, start, f"{name!r} is not the name of a variable")
                 found.append(Token("name", name, start, braced=True))
             case "word":
@@ -136,4 +138,6 @@ def _word(equation: str, text: str, at: int, before: Token | None, called: bool)
         return Token("function", text, at)
     if text in LITERALS:
         return Token("literal", text, at)
+    if text in _CEL_WORDS:
+        raise refuse(equation, at, f"no variable can be called {text!r}")
     return Token("type" if text in _TYPES else "name", text, at)

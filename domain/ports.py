@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from schemas.appointment import Appointment, Booking
 from schemas.knowledge_document import FileKind
+from schemas.message_template import Channel
 from schemas.organisation import Organisation
 from schemas.passage import Passage
 from schemas.remark import Remark
@@ -439,6 +440,78 @@ class Reader(Protocol):
         ...
 
 
+# --- Secrets, Web: what tools need of the outside ---
+
+
+class Secrets(Protocol):
+    """An organisation's own secrets, by name (`schemas.variable.Name`). Values reach no log, document or error.
+
+    All raise Unavailable, and ValueError for a name or a value that can't be one. A write that was cancelled may or may
+    not have happened."""
+
+    async def get(self, organisation: str, name: str) -> str | None:
+        """Its value, which may be a minute old elsewhere than where it was put; None if it isn't set."""
+        ...
+
+    async def put(self, organisation: str, name: str, value: str) -> None:
+        """Sets or replaces it. A value is 1 to 10,000 printable characters of ASCII: it goes into headers."""
+        ...
+
+    async def forget(self, organisation: str, name: str) -> None:
+        """Nothing happens if it isn't set."""
+        ...
+
+    async def names(self, organisation: str) -> Sequence[str]:
+        """Those that are set, in order."""
+        ...
+
+
+class NotSent(Unavailable):
+    """Nothing reached the far end: it may not be asked, or nobody could be reached there."""
+
+
+class TooBig(Unavailable):
+    """The answer came and was too long to be read."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server of somebody's answered. Untrusted."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By name in lower case."""
+    body: bytes
+    """Unpacked."""
+    url: str
+    """Where it came from, after redirects."""
+
+
+class Web(Protocol):
+    """Everything that goes out to addresses which organisations name."""
+
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        within_s: float = 10.0,
+        most_bytes: int = 1_000_000,
+    ) -> Answer:
+        """The answer, whatever its status. Only http and https to public addresses, redirects included.
+
+        Raises NotSent, TooBig, and Unavailable for anything else that happened once the request was on its way; none
+        of them tells more of the address than its host. Cancelling closes the connection; the request may have had
+        its effect."""
+        ...
+
+
 # --- Knowledge: what documents say ---
 
 
@@ -459,6 +532,52 @@ class Knowledge(Protocol):
     ) -> Sequence[Passage]:
         """The passages that answer a question best, the best first, of these documents (ids; "*" for all). None if
         nothing is like it. Raises Unavailable."""
+        ...
+
+
+# --- Messages: text messages, e-mails ---
+
+
+class Refused(Exception):
+    """A provider won't ever send this message: no such address, a sender that may not, a recipient who wants none. The
+    message is one sentence, safe to log."""
+
+    def __init__(self, why: str, *, opted_out: bool = False) -> None:
+        super().__init__(why)
+        self.opted_out = opted_out
+        """The recipient told the provider to send no more."""
+
+
+class Uncertain(Exception):
+    """A provider's answer was lost: the message was sent, or it wasn't. The message is one sentence, safe to log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A text message or an e-mail."""
+
+    id: str
+    """Ours: the same at every attempt."""
+    to: str
+    """E.164, or an e-mail address."""
+    text: str
+    sender: str = ""
+    """SMS: the number that it comes from; e-mail: a name beside the deployment's address."""
+    subject: str = ""
+    reply_to: str = ""
+    unsubscribe_url: str = ""
+    """For e-mail: where one ends them, with one click (RFC 8058)."""
+    status_url: str = ""
+    """For SMS: where to tell what becomes of it; empty for nowhere."""
+
+
+class Messages(Protocol):
+    """One channel's provider."""
+
+    async def send(self, message: Outgoing) -> str:
+        """Hands it to the provider, once; the provider's name for it. Raises Unavailable if it surely wasn't sent and
+        may be another time, Refused if it never will be, Uncertain if nobody knows. Cancelling: the same as
+        Uncertain."""
         ...
 
 
@@ -583,6 +702,10 @@ class Ports:
     blobs: Blobs
     reader: Reader
     fetch: Fetch
+    secrets: Secrets
+    web: Web
+    messages: Mapping[Channel, Messages]
+    """Without a channel that the deployment doesn't send by."""
     detector: Callable[[], Detector]
     """A new one for each call."""
     adapters: Mapping[str, str]

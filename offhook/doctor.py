@@ -37,7 +37,7 @@ class Finding:
     todo: str = ""
 
 
-PORTS = ("speech", "brain", "voice", "documents", "bus", "queue", "knowledge", "blobs")
+PORTS = ("speech", "brain", "voice", "documents", "bus", "queue", "secrets", "knowledge", "blobs")
 """In the order that a caller meets them."""
 PROVIDERS: dict[str, Any] = {"speech": FallbackSpeech, "brain": FallbackBrain, "voice": FallbackVoice}
 """Those that an agent asks for something of its own, and may have several of."""
@@ -60,6 +60,8 @@ WHAT = {
     ("knowledge", "firestore"): "Firestore's vector search, with Gemini's embeddings",
     ("blobs", "files"): "files in OFFHOOK_HOME",
     ("blobs", "cloud_storage"): "Cloud Storage",
+    ("secrets", "local"): "files in OFFHOOK_HOME",
+    ("secrets", "secret_manager"): "Secret Manager",
 }
 """By port and adapter. Any other is a stand-in."""
 
@@ -84,6 +86,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_carrier(settings),
         *(asked.found.get(service.what) or _adapter(service) for service in services),
         *asked.agents,
+        *_messages(settings),
         *_calendars(settings, asked),
         *_tasks(settings),
         *_gemini(settings),
@@ -351,6 +354,24 @@ async def _all(documents: Documents, collection: str) -> AsyncIterator[tuple[str
             yield found.path, found.document
         if (cursor := page.next_cursor) is None:
             return
+
+
+def _messages(settings: Settings) -> list[Finding]:
+    """Who sends text messages, and who e-mail."""
+    kept = "paper: kept, sent to nobody: see them with `offhook messages`"
+    sms = {
+        "paper": Finding("ok", "messages", kept),
+        "off": Finding("ok", "messages", "off"),
+        "twilio": Finding("ok", "messages", f"twilio, from {settings.sms_from or 'the numbers of the organisations'}"),
+    }[settings.messages]
+    if settings.messages == "twilio" and not settings.public_url:
+        sms = Finding("note", "messages", "twilio, which can't tell us what became of them", "set PUBLIC_URL")
+    mail = {
+        "paper": Finding("ok", "mail", kept),
+        "off": Finding("ok", "mail", "off"),
+        "smtp": Finding("ok", "mail", f"smtp, from {settings.mail_from}"),
+    }[settings.mail]
+    return [sms, mail]
 
 
 def _calendars(settings: Settings, asked: _Asked) -> list[Finding]:

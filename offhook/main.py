@@ -23,6 +23,7 @@ from offhook.check import check
 from offhook.doctor import examine
 from offhook.exchange import export_flow, import_flow
 from offhook.knowledge import app as knowledge
+from offhook.messages import messages
 from offhook.platform import platform
 from offhook.publish import publish
 from schemas.settings import Settings
@@ -34,6 +35,7 @@ app.command()(check)
 app.command("import")(import_flow)
 app.command("export")(export_flow)
 app.command()(publish)
+app.command()(messages)
 app.add_typer(bench, name="bench")
 app.add_typer(knowledge, name="knowledge")
 console = Console()

@@ -43,7 +43,7 @@ class Problem(Exception):
 
 def app(get_ports: GetPorts) -> FastAPI:
     """The API as one ASGI app."""
-    from functions.admin import calendars, chat, knowledge  # which are made of what stands here
+    from functions.admin import calendars, chat, knowledge, messages, tools  # which are made of what stands here
 
     api = FastAPI(title="Offhook", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     api.state.get_ports = get_ports
@@ -51,6 +51,8 @@ def app(get_ports: GetPorts) -> FastAPI:
     api.include_router(calendars.router)
     api.include_router(chat.router)
     api.include_router(knowledge.router)
+    api.include_router(tools.router)
+    api.include_router(messages.router)
     api.add_exception_handler(Problem, _problem)
     api.add_exception_handler(Unavailable, _unavailable)
     api.add_exception_handler(NoSuchAgent, _no_such_agent)

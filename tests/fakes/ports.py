@@ -8,13 +8,16 @@ from adapters.appointment_book import AppointmentBook
 from adapters.builtin_tools import BuiltinTools
 from adapters.offline_brain import OfflineBrain
 from adapters.paced_voice import PacedVoice
+from adapters.paper_messages import PaperMessages
 from adapters.twilio_line import TwilioStreams
 from adapters.twilio_telephony import TwilioTelephony
 from domain.ports import Event, Ports, Task
 from schemas.settings import Settings
 from tests.fakes.caller import PaperDetector, ScriptedSpeech
+from tests.fakes.in_process_web import InProcessWeb
 from tests.fakes.knowledge import MemoryBlobs, MemoryKnowledge, PaperReader, no_pages
 from tests.fakes.memory_documents import MemoryDocuments
+from tests.fakes.memory_secrets import MemorySecrets
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 """A Saturday, nine in the morning in New York."""
@@ -85,6 +88,9 @@ def paper_ports(**changes: Any) -> Ports:
         "blobs": MemoryBlobs(),
         "reader": PaperReader(),
         "fetch": no_pages,
+        "secrets": MemorySecrets(),
+        "web": InProcessWeb(),
+        "messages": {"sms": PaperMessages(documents, clock), "email": PaperMessages(documents, clock)},
         "detector": PaperDetector,
         "adapters": {"documents": "memory", "voice": "paced"},
     }

@@ -60,6 +60,8 @@ def test_it_names_what_to_do(tmp_path: Path) -> None:
     assert "PUBLIC_URL" in findings["PUBLIC_URL"].todo
     assert findings["speech"].level == "ok"
     assert findings["GEMINI_API_KEY"].level == "note"
+    assert findings["messages"].how.startswith("paper")
+    assert findings["mail"].how.startswith("paper")
     real = settings(tmp_path, TWILIO_AUTH_TOKEN="real", PUBLIC_URL="https://x.example.com", GEMINI_API_KEY="k",
                     OFFHOOK_BRAIN="offline")  # fmt: skip
     assert {finding.what for finding in examine(real) if finding.level == "note"} <= {"PORT"}

@@ -87,6 +87,8 @@ def test_what_equations_mean(equation: str, values: dict[str, Any], truth: bool)
         ("{'a': 1}[name] == 1", 1, "understood"),
         ("n == 1 n", 8, "extraneous"),
         ("n ==", 5, "the end"),
+        ("if == 1", 1, "no variable"),
+        ("{{true}} exists", 1, "'true'"),
         ("__import__('os')", 1, "'__import__'"),
         ("(" * 21 + "n" + ")" * 21, 21, "more than 20"),
         ("n == 1 || " * 100 + "n", LONGEST + 1, "longer than"),
@@ -167,20 +169,20 @@ sound = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=400, derandomize=True)
 @given(equation=st.text(max_size=60) | scraps, state=state)
 def test_no_text_and_no_value_does_harm(equation: str, state: dict[str, Any]) -> None:
     with suppress(BadEquation):
         holds(equation, KNOWN, state)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=200, derandomize=True)
 @given(equation=sound, state=state)
 def test_a_sound_equation_never_raises(equation: str, state: dict[str, Any]) -> None:
     assert outcome(equation, KNOWN, state) in (True, False, None)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=200, derandomize=True)
 @given(equation=sound, state=state)
 def test_the_words_of_others_and_back_mean_the_same(equation: str, state: dict[str, Any]) -> None:
     cel = to_cel(equation, tokens(equation))

@@ -16,14 +16,16 @@ from twilio.request_validator import RequestValidator
 
 from adapters.gemini_embeddings import DIMENSIONS
 from domain import past
-from domain.ports import Page, Ports, Where
+from domain.ports import Event, Page, Ports, Where
 from functions import webhooks
 from functions.admin.app import app as admin_api
 from functions.analyse import turns_of
+from functions.appointment_messages import CANCELLED, appointment_cancelled
 from functions.knowledge import documents_of
 from offhook.bench.agent import ORGANISATION as BENCH
 from offhook.bench.waterfall import turns_taken
 from offhook.doctor import live_agents
+from offhook.messages import latest_messages
 from offhook.seed import ORGANISATION, seed
 from schemas.organisation import Organisation
 from schemas.settings import DEVELOPMENT_AUTH_TOKEN
@@ -105,6 +107,10 @@ def made() -> set[tuple[Query, Site]]:
         await ports.calendars.upcoming(demo, "+15005550100", "cnv_1")
         documents.kept[f"organisations/{BENCH}/conversations/cnv_1"] = {}
         assert await turns_taken(documents) == []
+        for state in ("", "sent"):
+            assert await latest_messages(documents, ORGANISATION, state, 20) == []
+        gone = {"organisation": ORGANISATION, "appointment": "apt_1"}
+        await appointment_cancelled(ports, Event("1", CANCELLED, gone))
 
     asyncio.run(ask_within())
     documents.kept[CONVERSATION] = {
@@ -199,7 +205,7 @@ def test_passages_are_found_among_all_documents_and_among_some() -> None:
 
 def test_what_the_callers_said_can_expire() -> None:
     expiring = {each["collectionGroup"] for each in DECLARED["fieldOverrides"] if each.get("ttl")}
-    assert expiring == {"calls", "conversations", "journal", "taken", "turns"}
+    assert expiring == {"calls", "conversations", "effects", "journal", "messages", "taken", "turns"}
     for each in DECLARED["fieldOverrides"]:
         # Times that only grow, indexed, hold a collection to 500 writes a second.
         assert each["indexes"] == []
