@@ -278,7 +278,7 @@ class Conversation:
 
     def _known_from_the_start(self) -> dict[str, Value]:
         """A flow's variables that nobody has to ask for."""
-        return {"caller": self.state.caller, "open": is_open(self.version.hours, self._moment.now)}
+        return {"caller": self.state.caller, "open": is_open(self.version, self._moment.now)}
 
     def _come_back(self, signal: s.Opened, flow: FlowState) -> None:
         """Another line after one was lost, after keys were pressed, or after a transfer that nobody answered."""

@@ -83,6 +83,9 @@ class VoiceStyle:
     """1.0 is the voice's natural pace; 0.25 to 2."""
 
 
+ANY_VOICE = VoiceStyle()
+
+
 @dataclass(frozen=True, slots=True)
 class Spoken:
     """In a stream of sound from a voice: all of it up to here, since the one before, speaks this text."""
@@ -225,20 +228,41 @@ class Telephony(Protocol):
         """Whether the carrier itself asked for this URL with this form (empty for a WebSocket handshake)."""
         ...
 
-    def connect(self, stream_url: str, ticket: str, next_url: str, status_url: str, pause_s: int = 0) -> str:
-        """Instructions that open a media stream, after a pause of that many seconds."""
+    def connect(
+        self, stream_url: str, ticket: str, next_url: str, status_url: str, pause_s: int = 0, keys: str = ""
+    ) -> str:
+        """Instructions that open a media stream, after a pause of that many seconds, or after pressing these keys:
+        0-9, * and #, and w for half a second's wait."""
         ...
 
-    def dial(self, number: str, next_url: str, caller_id: str | None = None) -> str:
-        """Instructions that put the caller through to a phone number (E.164)."""
+    def dial(
+        self,
+        number: str,
+        next_url: str,
+        caller_id: str | None = None,
+        briefing_url: str = "",
+        say: str = "",
+        style: VoiceStyle = ANY_VOICE,
+    ) -> str:
+        """Instructions that put the caller through to a phone number (E.164), once they were told `say`. With a
+        `briefing_url`, what is to happen with the person who answers is asked there first."""
+        ...
+
+    def brief(self, text: str, accept_url: str, style: VoiceStyle = ANY_VOICE) -> str:
+        """Instructions for a person who is put through to: tell them this, and ask `accept_url` once they press a key;
+        hang up if they press none."""
+        ...
+
+    def bridge(self) -> str:
+        """Instructions that connect a person who was told what it is about with the caller."""
         ...
 
     def ask_again(self, url: str, pause_s: int) -> str:
         """Instructions that ask this URL for others, after a pause of that many seconds."""
         ...
 
-    def say_goodbye(self, text: str, language: str = "en-US") -> str:
-        """Instructions that speak a sentence with the carrier's own voice and hang up."""
+    def say_goodbye(self, text: str, style: VoiceStyle = ANY_VOICE) -> str:
+        """Instructions that speak a sentence with the carrier's own voice, as like the style as it can, and hang up."""
         ...
 
     def hang_up(self) -> str:

@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from domain import acts as a
 from domain.conversation import Conversation
+from domain.hours import make_ready
 from domain.past import path_of, take
 from domain.phrases import PhraseBook
 from domain.ports import BadStart, Event, Ports, Stream, Transaction, Unavailable
@@ -135,6 +136,8 @@ class MediaService:
         stored = Stored.model_validate(await ports.documents.get(path))
         pinned = {**stored.team, stored.agent: stored.version}
         versions = await versions_of(ports.documents, root, pinned)
+        if any(version.holidays for version in versions.values()):
+            await asyncio.to_thread(make_ready, versions.values(), ports.clock.now())
         organisation = Organisation.model_validate(await ports.documents.get(root))
         state, journal, number = await take(ports.documents, path, ports.clock)
         conversation = Conversation(

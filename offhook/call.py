@@ -14,8 +14,9 @@ from rich.text import Text
 
 from adapters.wiring import BadSettings, read_settings
 from offhook.carrier import tape
-from offhook.carrier.call import Call, Human, Note, Unreachable
+from offhook.carrier.call import Call, Note, Unreachable
 from offhook.carrier.carrier import ACCOUNT_SID, AUTH_TOKEN, Carrier
+from offhook.carrier.person import Human
 from offhook.carrier.recordings import Voice
 from offhook.carrier.records import NoRecords, Records
 from offhook.carrier.report import Report
@@ -57,7 +58,7 @@ async def run(
                 to=script.to if to is None else to,
                 from_=script.from_ if from_ is None else from_,
                 caller=caller,
-                human=Human(script.human.result, script.human.seconds),
+                human=Human(**script.human.model_dump()),
                 noise=noise,
                 patience_s=script.patience,
                 watch=minutes.note,

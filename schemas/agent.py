@@ -7,9 +7,10 @@ from pydantic import Field, model_validator
 
 from schemas.flow import Flow
 from schemas.model import Model
+from schemas.time_zone import TimeZone
 
 E164 = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")]
-TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-4]):[0-5][0-9]$")]
+TimeOfDay = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
 
 
 class Listening(Model):
@@ -77,7 +78,11 @@ class Phrases(Model):
     go_on: str = "Sorry about that, where were we?"
     not_understood: str = "I'm sorry, I didn't get that."
     nobody_free: str = "I'm sorry, nobody could take your call just now. Goodbye."
-    closed: str = "We are closed at the moment. Please call again during our opening hours. Goodbye."
+    trying_another: str = "Nobody answers there. I'll try someone else."
+    take_call: str = "Press any key to take the call, or hang up."
+    """Behind a transfer's briefing, for the person."""
+    closed: str = "We are closed at the moment. Please call again {{opens}}. Goodbye."
+    """`{{opens}}`: when calls are taken next."""
     busy: str = "All our lines are busy right now. Please call again in a few minutes. Goodbye."
     putting_through: str = "I'll put you through."
     still_working: str = "I'm still working on it, one moment please."
@@ -85,16 +90,29 @@ class Phrases(Model):
     cancelled: str = "All right, I've stopped that."
 
 
+def _refuse_no_stretch(opens: str, closes: str) -> None:
+    if opens == "24:00":
+        raise ValueError("what opens at 24:00 opens on the next day, at 00:00")
+    if opens == closes:
+        raise ValueError(f"opens and closes are both {opens}; a whole day is 00:00 to 24:00")
+
+
 class Opening(Model):
-    """One stretch of a weekday in which calls are taken, in the agent's time zone."""
+    """One stretch of a weekday in which calls are taken, in the agent's time zone. One that closes before it opens
+    lasts into the next day, and belongs to the day on which it opened."""
 
     day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     opens: TimeOfDay
     closes: TimeOfDay
 
+    @model_validator(mode="after")
+    def _is_a_stretch(self) -> "Opening":
+        _refuse_no_stretch(self.opens, self.closes)
+        return self
+
 
 class SpecialDay(Model):
-    """A day with hours of its own: a holiday, an inventory."""
+    """A day with hours of its own: a holiday, an inventory. A day with several stretches is given several times."""
 
     date: date
     name: str = ""
@@ -106,6 +124,8 @@ class SpecialDay(Model):
     def _both_or_neither(self) -> "SpecialDay":
         if (self.opens is None) != (self.closes is None):
             raise ValueError("give both opens and closes, or neither for a day that is closed")
+        if self.opens is not None and self.closes is not None:
+            _refuse_no_stretch(self.opens, self.closes)
         return self
 
 
@@ -182,8 +202,8 @@ class AgentDraft(Model):
     """Where a caller who asks for a person is put through to."""
     fallback_number: E164 | None = None
     """Where a call goes that we can't go on with."""
-    time_zone: str = ""
-    """IANA name; empty for the organisation's."""
+    time_zone: TimeZone | Literal[""] = ""
+    """Empty for the organisation's."""
     hours: tuple[Opening, ...] = ()
     """When calls are taken; empty for always."""
     special_days: tuple[SpecialDay, ...] = ()
@@ -199,6 +219,14 @@ class AgentDraft(Model):
     patience: Patience = Patience()
     phrases: Phrases = Phrases()
     flow: Flow
+
+    @model_validator(mode="after")
+    def _special_days_are_open_or_closed(self) -> "AgentDraft":
+        closed = {day.date for day in self.special_days if day.opens is None}
+        for day in self.special_days:
+            if day.opens is not None and day.date in closed:
+                raise ValueError(f"special_days: {day.date} is given both as closed and with hours")
+        return self
 
 
 class AgentVersion(AgentDraft):

@@ -44,8 +44,10 @@ class CallEntry(Model):
     """They have heard it, and took the call."""
     way_back: bool = False
     """Whether the flow goes on when nobody answers the transfer."""
+    way_on: bool = False
+    """Whether it goes on with the caller once the person has hung up."""
     dial_status: str = ""
-    """How the transfer went, when it failed."""
+    """How the transfer went, if the flow goes on after it: "completed" if the two have talked."""
     outcome: str = ""
     """What it came to, as far as we know; the first one told stays."""
     answered: dict[str, str] = {}

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from schemas.model import Model
+from schemas.time_zone import TimeZone
 
 
 class Organisation(Model):
@@ -11,8 +12,8 @@ class Organisation(Model):
     id: str
     name: str
     slug: str
-    time_zone: str = "UTC"
-    """IANA name: what "tomorrow" and "at four" mean to its agents."""
+    time_zone: TimeZone = "UTC"
+    """What "tomorrow" and "at four" mean to its agents."""
     country: str = "US"
     """ISO 3166 two letters: how a phone number without a country code is read."""
     created_at: datetime

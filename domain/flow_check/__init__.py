@@ -2,7 +2,20 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from domain.flow_check import anywhere, edges, equations, ids, loops, menus, numbers, paths, texts, tools, variables
+from domain.flow_check import (
+    anywhere,
+    edges,
+    equations,
+    hours,
+    ids,
+    loops,
+    menus,
+    numbers,
+    paths,
+    texts,
+    tools,
+    variables,
+)
 from domain.flow_check.chart import Chart
 from schemas.agent import AgentVersion
 from schemas.finding import Finding
@@ -31,6 +44,7 @@ _ADVISE: tuple[Check, ...] = (
     variables.sometimes_unset,
     tools.arguments,
     numbers.agents,
+    hours.check,
     equations.undecided,
     equations.choices,
     paths.check,

@@ -56,6 +56,8 @@ CODES: dict[str, tuple[Level, str]] = {
     "no-number": ("warning", "A transfer names no number, and neither does the agent."),
     "unknown-agent": ("error", "A handoff is to an agent that doesn't exist."),
     "handoff-to-itself": ("error", "A handoff is to the agent that the flow belongs to."),
+    # hours
+    "unknown-holidays": ("error", "There are no public holidays of the country, or it has no such region."),
     # menus
     "no-key": ("error", "A menu offers no key."),
     "duplicate-key": ("error", "Two edges of a menu have the same key."),

@@ -13,11 +13,14 @@ from offhook.carrier import recordings, twiml
 from offhook.carrier.handset import Caller, Handset, HungUp
 from offhook.carrier.noise import LineNoise
 from offhook.carrier.overrides import Overrides
+from offhook.carrier.person import Document, HangsUp, Human, Leg
 from offhook.carrier.stream import MediaStream
 from offhook.carrier.violation import Breach, Violation
 from offhook.carrier.webhooks import Answer, Webhook, Webhooks
 
 RING_S = 0.5
+ANYBODY = ""
+"""Among the people: whoever is dialled at a number that isn't listed."""
 LARGEST_TWIML = 64 * 1024
 MOST_VIOLATIONS = 1000
 APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
@@ -33,15 +36,6 @@ Ended = Literal["agent", "caller", "transfer", "error", "time limit"]
 
 class Unreachable(Exception):
     """Nothing answers at the server's address."""
-
-
-@dataclass(frozen=True, slots=True)
-class Human:
-    """Who is at the other end of a `<Dial>`."""
-
-    result: Literal["completed", "busy", "no-answer", "failed"] = "completed"
-    seconds: float = 1.0
-    """How long the two talk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +70,6 @@ class Account:
     webhooks: Webhooks
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """A TwiML document, and where it came from."""
-
-    url: str
-    verbs: tuple[twiml.Verb, ...]
-
-
 class _ApplicationError(Exception):
     """The call can't go on: Twilio apologises and hangs up."""
 
@@ -96,7 +82,7 @@ class Call:
         account: Account,
         to: str,
         from_: str,
-        human: Human,
+        people: Mapping[str, Human],
         forgery: Forgery,
         noise: LineNoise | None,
         watch: Callable[["Call", Note], None],
@@ -105,7 +91,7 @@ class Call:
         self.to = to
         self.from_ = from_
         self.ended: Ended = "agent"
-        """Who ended it; "transfer" if a human had been talked to, "error" if Twilio had to apologise."""
+        """Who ended it; "transfer" if a human had been talked to last, "error" if Twilio had to apologise."""
         self.duration_s = 0.0
         """Since it was answered."""
         self.phone = Handset(self.now, self._caller_did, noise)
@@ -114,9 +100,13 @@ class Call:
         """In the order of their answers."""
         self.violations: list[Violation] = []
         self.dialled: list[str] = []
+        self.briefings: list[str] = []
+        """What people who were dialled were told before they were connected."""
+        self.keys: list[str] = []
+        """What was pressed at this end, for a menu at the caller's."""
         self.log: list[Note] = []
         self._account = account
-        self._human = human
+        self._people = people
         self._forgery = forgery
         self._watch = watch
         self._status = "ringing"
@@ -174,7 +164,7 @@ class Call:
         await asyncio.sleep(patience_s)
         self._note("caller", "(gives up waiting for the call to end, and hangs up)")
 
-    async def _carry(self, document: _Document | None) -> None:
+    async def _carry(self, document: Document | None) -> None:
         """The carrier's side: TwiML, until there is no more of it. None: there never was any."""
         try:
             if document is None:
@@ -201,7 +191,7 @@ class Call:
 
     # --- verbs ------------------------------------------------------------------------------------------------
 
-    async def _execute(self, document: _Document) -> _Document | None:
+    async def _execute(self, document: Document) -> Document | None:
         """Carries the verbs out in turn. Returns the document that one of them led to, or None: hang up."""
         for verb in document.verbs:
             if self._status == "ringing":
@@ -222,7 +212,7 @@ class Call:
                     if verb.action is not None:
                         return await self._fetch(urljoin(document.url, verb.action), verb.method)
                 case twiml.Dial():
-                    came_to = await self._dial(verb)
+                    came_to = await self._dial(verb, document.url)
                     if verb.action is not None:
                         return await self._fetch(urljoin(document.url, verb.action), verb.method, came_to)
                 case twiml.Gather():
@@ -241,7 +231,9 @@ class Call:
             case twiml.Play(url=url, digits=digits, loop=loop):
                 sound = await self._recording(urljoin(base, url)) if url else b""
                 self._note("carrier", f"plays {url or digits}")
-                await self._play(sound * loop + silence(300 * len(digits)))
+                if digits:
+                    self.keys.append(digits)
+                await self._play(sound * loop + silence(_pressing_ms(digits)))
 
     async def _say(self, text: str) -> None:
         self._note("carrier", f"says: {text}")
@@ -290,6 +282,7 @@ class Call:
                 self._tasks.create_task(self._report(url, form, noun.status_callback_method))
 
         def started() -> None:
+            self.ended = "agent"
             self._note("carrier", "a media stream is open")
             tell("stream-started")
 
@@ -304,18 +297,47 @@ class Call:
                 self._note("carrier", f"the media stream was closed ({stream.close_code})")
                 tell("stream-stopped")
 
-    async def _dial(self, verb: twiml.Dial) -> dict[str, str]:
-        """Puts the caller through to the human, whom the test has told what to do."""
+    async def _dial(self, verb: twiml.Dial, base: str) -> dict[str, str]:
+        """Puts the caller through to a human, whom the test has told what to do."""
+        human = self._people.get(verb.number) or self._people[ANYBODY]
         self.dialled.append(verb.number)
         self._note("carrier", f"dials {verb.number}")
         await asyncio.sleep(min(RING_S, verb.timeout_s))
-        came_to = {"DialCallStatus": self._human.result, "DialCallSid": _sid("CA")}
-        if self._human.result == "completed":
-            self.ended = "transfer"
-            await asyncio.sleep(self._human.seconds)
-            came_to["DialCallDuration"] = str(round(self._human.seconds))
-        self._note("carrier", f"{verb.number}: {self._human.result}")
+        came_to = {"DialCallStatus": human.result, "DialCallSid": _sid("CA"), "DialBridged": "false"}
+        if human.result == "completed":
+            answered_ms = self.now()
+            if not verb.url or await self._brief(verb, human, came_to["DialCallSid"], base):
+                self.ended = "transfer"
+                came_to["DialBridged"] = "true"
+                await asyncio.sleep(human.seconds)
+            came_to["DialCallDuration"] = str(round((self.now() - answered_ms) / 1000))
+        self._note("carrier", f"{verb.number}: {human.result}")
         return came_to
+
+    async def _brief(self, verb: twiml.Dial, human: Human, sid: str, base: str) -> bool:
+        """Whether the person is to be connected, once their leg's own TwiML was carried out."""
+        caller = verb.caller_id or self.from_
+        form = self._form() | {"CallSid": sid, "ParentCallSid": self.sid, "Direction": "outbound-dial"}
+        form |= {"From": caller, "Caller": caller, "To": verb.number, "Called": verb.number}
+
+        async def fetch(url: str, method: str, form: Mapping[str, str]) -> Document:
+            return Document(url, _read(await self._ask(url, dict(form), method), url))
+
+        def note(what: str) -> None:
+            self._note("carrier", f"{verb.number} {what}")
+
+        leg = Leg(human, form, fetch, note, self._account.say_ms_per_character)
+        try:
+            await leg.brief(urljoin(base, verb.url), verb.url_method)
+        except HangsUp:
+            return False
+        except Breach as breach:
+            self._breach(breach.code, breach.what)
+            note(f"is told: {APPLICATION_ERROR}")
+            return False
+        finally:
+            self.briefings += leg.told
+        return True
 
     async def _gather(self, verb: twiml.Gather, base: str) -> str:
         """The keys pressed until there are enough of them, or none came for too long."""
@@ -368,11 +390,11 @@ class Call:
         self.webhooks.append(Webhook(round(asked_ms), url, form, answer, took_ms, attempts))
         return answer
 
-    async def _fetch(self, url: str, method: str, more: Mapping[str, str] | None = None) -> _Document:
+    async def _fetch(self, url: str, method: str, more: Mapping[str, str] | None = None) -> Document:
         """The TwiML at an address. Raises _ApplicationError."""
         answer = await self._ask(url, self._form() | dict(more or {}), method)
         try:
-            return _Document(url, _read(answer, url))
+            return Document(url, _read(answer, url))
         except Breach as breach:
             self._breach(breach.code, breach.what)
             raise _ApplicationError from None
@@ -426,6 +448,11 @@ def _read(answer: Answer, url: str) -> tuple[twiml.Verb, ...]:
         return twiml.parse(answer.body.decode())
     except UnicodeDecodeError:
         raise Breach(twiml.NOT_XML, f"{url} answered bytes that are not UTF-8") from None
+
+
+def _pressing_ms(digits: str) -> int:
+    """How long it takes: w and W wait for 0.5 and 1 s."""
+    return sum({"w": 500, "W": 1000}.get(digit, 300) for digit in digits)
 
 
 def _sid(prefix: str) -> str:

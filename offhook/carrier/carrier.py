@@ -11,11 +11,12 @@ For example, with a caller who is a coroutine (or a `ScriptedCaller`):
     assert call.ended == "agent" and not call.violations
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from offhook.carrier.call import Account, Call, Forgery, Human, Note
+from offhook.carrier.call import ANYBODY, Account, Call, Forgery, Note
 from offhook.carrier.handset import Caller, stay
 from offhook.carrier.noise import LineNoise
+from offhook.carrier.person import Human
 from offhook.carrier.webhooks import Webhooks
 
 ACCOUNT_SID = "AC00000000000000000000000000000000"
@@ -64,6 +65,7 @@ class Carrier:
         caller: Caller = stay,
         *,
         human: Human = SOMEBODY,
+        others: Mapping[str, Human] | None = None,
         noise: int | None = None,
         forgery: Forgery = NOTHING,
         patience_s: float = PATIENCE_S,
@@ -71,8 +73,10 @@ class Carrier:
         watch: Callable[[Call, Note], None] = lambda call, note: None,
     ) -> Call:
         """Calls a number and stays on the line until somebody hangs up; returns the call, over. `from_` may be
-        anything ("anonymous", a SIP address, empty); `noise` seeds the line's hiss; `watch` is told what happens.
+        anything ("anonymous", a SIP address, empty); `human` is whoever a transfer is dialled to, but for `others`, by
+        number; `noise` seeds the line's hiss; `watch` is told what happens.
         Raises Unreachable, and whatever the caller raised. Cancelling hangs up."""
-        call = Call(self.account, to, from_, human, forgery, LineNoise(noise) if noise is not None else None, watch)
+        hiss = LineNoise(noise) if noise is not None else None
+        call = Call(self.account, to, from_, {ANYBODY: human, **(others or {})}, forgery, hiss, watch)
         await call.run(caller, patience_s, longest_s)
         return call

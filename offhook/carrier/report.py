@@ -1,7 +1,7 @@
 """A scripted call, over: what was said, how long everything took, and what differed from what the script expected."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -99,6 +99,7 @@ class Report:
             "ended": call.ended,
             "outcome": self.conversation.outcome if self.conversation else None,
             "dialled": call.dialled,
+            "briefings": call.briefings,
             "duration_s": round(call.duration_s, 3),
             "transcript": [{"at_s": at, "who": who, "text": text} for at, who, text in self.lines()],
             "understood": [message.text for message in self.messages if message.role == "caller"],
@@ -145,23 +146,26 @@ def _differences(report: Report) -> list[str]:
         found.append(f"the call was ended by {call.ended}, not by {expect.ended}")
     if expect.dialled and expect.dialled not in call.dialled:
         found.append(f"{expect.dialled} was not dialled; {', '.join(call.dialled) or 'nobody'} was")
+    found += _missing("the person wasn't told", expect.briefing, call.briefings)
     wants_record = expect.outcome or expect.says or expect.caller or expect.appointments is not None
     if wants_record and report.conversation is None:
         return [*found, f"what the platform wrote down could not be checked: {report.unread}"]
     if expect.outcome and report.conversation and report.conversation.outcome != expect.outcome:
         found.append(f"the outcome is {report.conversation.outcome!r}, not {expect.outcome!r}")
-    found += _missing("the agent didn't say", expect.says, report.messages, lambda message: message.role == "agent")
-    found += _missing("the agent didn't hear", expect.caller, report.messages, lambda message: message.role == "caller")
+    found += _missing("the agent didn't say", expect.says, _said_by("agent", report))
+    found += _missing("the agent didn't hear", expect.caller, _said_by("caller", report))
     if expect.appointments is not None and report.booked != expect.appointments:
         found.append(f"{report.booked} appointments were booked, not {expect.appointments}")
     return found
 
 
-def _missing(
-    what: str, patterns: Sequence[str], messages: Sequence[Message], counts: Callable[[Message], bool]
-) -> list[str]:
-    """Patterns that aren't found, each after the one before it; a message may hold several."""
-    text = "\n".join(message.text for message in messages if counts(message))
+def _said_by(role: str, report: Report) -> list[str]:
+    return [message.text for message in report.messages if message.role == role]
+
+
+def _missing(what: str, patterns: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Patterns that aren't found, each after the one before it; a text may hold several."""
+    text = "\n".join(texts)
     missing, position = [], 0
     for pattern in patterns:
         if found := re.compile(pattern, re.IGNORECASE).search(text, position):

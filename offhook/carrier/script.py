@@ -16,12 +16,15 @@
       - wait: 1.5               # seconds
       - interrupt: {after: 0.8, say: no on thursday}   # so long after the agent began to speak; play, speak too
       - hang_up
-    human: {result: busy}       # who answers a transfer: completed (after so many `seconds`), busy, no-answer, failed
+    human: {result: busy}       # who answers a transfer: completed (after so many `seconds`), busy, no-answer,
+                                # failed, canceled
+    # human: {briefed: waits}   # what they do once they were told what it is about: takes (with `key`), hangs_up, waits
     patience: 30                # seconds that the caller waits, after the last step, for the agent to end the call
     expect:                     # checked at the end; leave out what doesn't matter
       ended: agent              # who ended the call: agent, caller, transfer or error
       outcome: completed        # what the platform says it came to
       dialled: "+15005550199"   # where the caller was put through to
+      briefing: [delivery]      # regular expressions found in what the person there was told, in this order
       says: [tuesday, goodbye]  # regular expressions found in the agent's messages, in this order
       caller: [tuesday]         # the same, in what the agent understood
       appointments: 1           # how many more there are than before
@@ -38,6 +41,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from offhook.carrier.handset import QUIET_MS, WITHIN_S
+from offhook.carrier.person import Result
 from offhook.carrier.recordings import Voice
 
 SHIPPED = Path(__file__).parent.parent / "demo" / "scripts"
@@ -122,9 +126,11 @@ def _read_step(number: int, step: Any) -> Step:
         raise ValueError(f"step {number} ({name}): {value!r} is not what it takes") from None
 
 
-class Human(_Model):
-    result: Literal["completed", "busy", "no-answer", "failed"] = "completed"
+class Answers(_Model):
+    result: Result = "completed"
     seconds: float = Field(default=1.0, ge=0)
+    briefed: Literal["takes", "hangs_up", "waits"] = "takes"
+    key: str = Field(default="1", pattern=r"^[0-9*#]$")
 
 
 def _pattern(text: str) -> str:
@@ -144,6 +150,7 @@ class Expect(_Model):
     ended: Literal["agent", "caller", "transfer", "error"] | None = None
     outcome: str | None = None
     dialled: str | None = None
+    briefing: tuple[Pattern, ...] = ()
     says: tuple[Pattern, ...] = ()
     caller: tuple[Pattern, ...] = ()
     appointments: int | None = None
@@ -162,7 +169,7 @@ class Script(_Model):
     voice: Voice = "slt"
     noise: int | None = None
     steps: Annotated[tuple[Step, ...], BeforeValidator(_read_steps)] = ()
-    human: Human = Human()
+    human: Answers = Answers()
     patience: float = Field(default=30.0, ge=0)
     expect: Expect = Expect()
 

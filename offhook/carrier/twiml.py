@@ -4,6 +4,7 @@ Sources: Twilio's TwiML pages for each verb. Left out because nothing here carri
 and client legs, recording, payments, speech in `<Gather>`, one-way streams.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -14,10 +15,12 @@ from offhook.carrier.violation import Breach
 NOT_XML = 12100
 NOT_VALID = 12200
 BAD_URL = 11100
+BAD_VOICE = 13512
 
 LONGEST_PARAMETER = 500
 """Characters of a `<Parameter>`: its name and its value together are shorter."""
 KEYS = frozenset("0123456789*#")
+_VOICE = re.compile(r"man|woman|alice|(Google|Polly)\.[A-Za-z0-9-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,9 @@ class Dial:
     method: str = "POST"
     timeout_s: int = 30
     caller_id: str = ""
+    url: str = ""
+    """Where to ask what happens on the leg of who answers, before the two are connected; empty for nothing."""
+    url_method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,7 @@ _GRAMMAR = {
     "Stream": _Rule("url name track statusCallback statusCallbackMethod", "Parameter"),
     "Parameter": _Rule("name value"),
     "Dial": _Rule("action method timeout timeLimit callerId answerOnBridge hangupOnStar ringTone", "Number", text=True),
-    "Number": _Rule(text=True),
+    "Number": _Rule("url method", text=True),
     "Gather": _Rule("input action method timeout numDigits finishOnKey actionOnEmptyResult language", "Say Play Pause"),
 }
 
@@ -161,6 +167,9 @@ def _check(element: Element) -> None:
 
 
 def _say(element: Element) -> Say:
+    voice = element.get("voice", "alice")
+    if not _VOICE.fullmatch(voice):
+        raise Breach(BAD_VOICE, f"<Say voice={voice!r}> is no voice of Twilio's")
     return Say(" ".join("".join(element.itertext()).split()))
 
 
@@ -221,12 +230,15 @@ def _dial(element: Element) -> Dial:
     numbers = [number for number in (_text(element), *(_text(child) for child in element)) if number]
     if len(numbers) != 1:
         raise Breach(NOT_VALID, f"<Dial> names {len(numbers)} numbers; the simulated carrier dials one")
+    noun = next(iter(element), element)
     return Dial(
         number=numbers[0],
         action=element.get("action"),
         method=_method(element),
         timeout_s=_number(element, "timeout", 30),
         caller_id=element.get("callerId", ""),
+        url=noun.get("url", ""),
+        url_method=_method(noun),
     )
 
 

@@ -350,6 +350,20 @@ def test_a_document_removed_while_it_is_read_leaves_nothing(office: Office) -> N
     assert (office.knowledge.kept, office.blobs.kept, office.ask("GET").json()["data"]) == ({}, {}, [])
 
 
+def test_passages_kept_after_their_document_was_removed_are_forgotten(office: Office) -> None:
+    taken = office.write("Prices", "A cleaning costs 80 dollars.")
+    keep = office.knowledge.keep
+
+    async def keep_late(*what: Any) -> None:
+        await asyncio.to_thread(lambda: office.ask("DELETE", f"/{taken['id']}"))
+        await keep(*what)
+
+    office.knowledge.keep = keep_late
+    office.do(office.task(taken))
+    assert office.ask("GET").json()["data"] == []
+    assert (office.knowledge.kept, office.blobs.kept) == ({}, {})
+
+
 def test_what_fails_for_the_moment_comes_again(office: Office) -> None:
     taken = office.write("Prices", "A cleaning costs 80 dollars.")
     office.knowledge.failing = True

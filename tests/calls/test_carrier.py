@@ -10,9 +10,10 @@ import pytest
 from starlette.responses import Response, StreamingResponse
 
 from domain.mulaw import SILENCE
-from offhook.carrier.call import Call, Forgery, Human, Unreachable
+from offhook.carrier.call import Call, Forgery, Unreachable
 from offhook.carrier.carrier import Carrier
 from offhook.carrier.handset import Handset
+from offhook.carrier.person import Human
 from offhook.carrier.stream import open_stream
 from tests.fakes.tiny_agent import Line, TinyAgent, hang_up_at_once, tone
 
@@ -180,7 +181,7 @@ def test_redirects_are_followed_and_pauses_kept() -> None:
     assert not any("Never" in note.text for note in call.log)
 
 
-@pytest.mark.parametrize("result", ["completed", "busy", "no-answer"])
+@pytest.mark.parametrize("result", ["completed", "busy", "no-answer", "failed", "canceled"])
 def test_a_transfer_comes_to_what_the_human_makes_of_it(result: Any) -> None:
     agent = TinyAgent(answering('<Response><Dial action="/twilio/next">+15005550199</Dial></Response>'))
     call = held(agent, human=Human(result, seconds=0.1))
@@ -189,6 +190,119 @@ def test_a_transfer_comes_to_what_the_human_makes_of_it(result: Any) -> None:
     assert asked.form["DialCallStatus"] == result
     assert ("DialCallDuration" in asked.form) == (result == "completed")
     assert call.ended == ("transfer" if result == "completed" else "agent")
+
+
+def dials(*documents: str) -> Callable[[str, dict[str, str]], str]:
+    """A transfer whose person is asked at /briefing; what is found there, one document after the other."""
+    coming = iter(documents)
+    dial = '<Response><Dial action="/next"><Number url="/briefing?stream=1">+15005550199</Number></Dial></Response>'
+
+    def answer(path: str, form: dict[str, str]) -> str:
+        return dial if path == "/twilio/voice" else "<Response/>" if path == "/next" else next(coming)
+
+    return answer
+
+
+ASKS = (
+    '<Response><Gather numDigits="1" finishOnKey="" action="/accept?stream=1" timeout="1">'
+    '<Pause length="0"/><Say>A call about a delivery.</Say></Gather><Hangup/></Response>'
+)
+
+
+@pytest.mark.parametrize("key", ["1", "#"])
+def test_a_person_who_is_told_what_it_is_about_takes_the_call_with_a_key(key: str) -> None:
+    agent = TinyAgent(dials(ASKS, "<Response/>"))
+    call = held(agent, human=Human(seconds=0.1, key=key))
+    assert agent.paths() == ["/twilio/voice", "/briefing", "/accept", "/next", "/twilio/status"]
+    _, briefing, accept, following, _ = agent.asked
+    assert briefing.form["stream"] == "1"
+    assert briefing.form["ParentCallSid"] == call.sid
+    assert briefing.form["CallSid"] == following.form["DialCallSid"] != call.sid
+    assert (briefing.form["To"], briefing.form["From"]) == ("+15005550199", "+15005550100")
+    assert (briefing.form["Direction"], briefing.form["CallStatus"]) == ("outbound-dial", "in-progress")
+    assert accept.form["Digits"] == key
+    assert following.form["CallSid"] == call.sid
+    assert (following.form["DialCallStatus"], following.form["DialBridged"]) == ("completed", "true")
+    assert (call.ended, call.briefings, call.violations, agent.unsigned) == (
+        "transfer",
+        ["A call about a delivery."],
+        [],
+        [],
+    )
+
+
+@pytest.mark.parametrize("briefed", ["hangs_up", "waits"])
+def test_a_person_who_doesn_t_take_the_call_is_not_connected(briefed: Any) -> None:
+    agent = TinyAgent(dials(ASKS))
+    call = held(agent, human=Human(seconds=60, briefed=briefed))
+    assert agent.paths() == ["/twilio/voice", "/briefing", "/next", "/twilio/status"]
+    following = agent.asked[2].form
+    assert (following["DialCallStatus"], following["DialBridged"]) == ("completed", "false")
+    assert (call.ended, call.violations) == ("agent", [])
+
+
+def test_a_key_that_ends_the_gathering_is_no_key() -> None:
+    agent = TinyAgent(dials(ASKS.replace('finishOnKey="" ', "")))
+    held(agent, human=Human(seconds=60, key="#"))
+    assert "/accept" not in agent.paths()
+
+
+def test_who_is_told_something_and_asked_nothing_is_connected() -> None:
+    told = "<Response><Say>Sarah calls.</Say><Redirect>/more</Redirect></Response>"
+    agent = TinyAgent(dials(told, "<Response><Say>About a delivery.</Say></Response>"))
+    call = held(agent, human=Human(seconds=0.1))
+    assert agent.paths() == ["/twilio/voice", "/briefing", "/more", "/next", "/twilio/status"]
+    assert (call.ended, call.briefings) == ("transfer", ["Sarah calls.", "About a delivery."])
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [("<Response><Dial>+15005550198</Dial></Response>", 12200), ("<Response><Shout/></Response>", 12200), ("", 12100)],
+)
+def test_what_can_t_be_done_on_a_person_s_leg_is_a_violation_and_the_caller_stays(found: str, code: int) -> None:
+    agent = TinyAgent(dials(found))
+    call = held(agent, human=Human(seconds=60))
+    assert [violation.code for violation in call.violations] == [code]
+    assert agent.asked[2].form["DialBridged"] == "false"
+    assert call.ended == "agent"
+
+
+def test_a_caller_may_hang_up_while_a_person_is_told() -> None:
+    async def leaves(phone: Handset) -> None:
+        while "/briefing" not in agent.paths():
+            await asyncio.sleep(0.01)
+        phone.hang_up()
+
+    agent = TinyAgent(dials(ASKS.replace('length="0"', 'length="60"')))
+    call = held(agent, caller=leaves)
+    assert (call.ended, agent.paths()) == ("caller", ["/twilio/voice", "/briefing", "/twilio/status"])
+
+
+def test_people_at_other_numbers_do_something_else() -> None:
+    dial = '<Response><Dial action="/next">{}</Dial></Response>'
+    agent = TinyAgent(answering(*(dial.format(number) for number in ("+15005550199", "+15005550188"))))
+    call = held(agent, human=Human("busy"), others={"+15005550188": Human(seconds=0.1)})
+    assert call.dialled == ["+15005550199", "+15005550188"]
+    assert [asked.form.get("DialCallStatus") for asked in agent.asked] == [None, "busy", "completed", None]
+    assert call.ended == "transfer"
+
+
+def test_a_caller_who_comes_back_from_a_person_is_the_agent_s_again() -> None:
+    dial = '<Response><Dial action="/next">+15005550199</Dial></Response>'
+    agent = TinyAgent(
+        lambda path, form: (
+            dial if path == "/twilio/voice" else agent.connect("") if "Dial" in str(form) else "<Response/>"
+        )
+    )
+    call = held(agent, human=Human(seconds=0.1))
+    assert (call.ended, len(call.streams)) == ("agent", 1)
+
+
+def test_keys_are_pressed_for_a_menu_at_the_other_end() -> None:
+    agent = TinyAgent(answering('<Response><Play digits="1w2"/><Hangup/></Response>'))
+    call = held(agent)
+    assert call.keys == ["1w2"]
+    assert call.duration_s >= 1.1
 
 
 def test_keys_are_gathered_until_there_are_enough_or_the_last_one_was_pressed() -> None:

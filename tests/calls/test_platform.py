@@ -11,8 +11,9 @@ import httpx2
 
 from domain.ports import BadStart, Ports
 from media_service.app import MediaService
-from offhook.carrier.carrier import Forgery, Human
+from offhook.carrier.carrier import Forgery
 from offhook.carrier.handset import Handset
+from offhook.carrier.person import Human
 from tests.fakes import virtual_time
 from tests.fakes.house import House, house
 from tests.fakes.ports import paper_ports, settings

@@ -265,14 +265,17 @@ def test_the_search_by_meaning_finds_what_the_vectors_say_is_near(firestore_emul
         ("do you do refunding", "We refund the price of unopened goods."),
         ("REFUNDS?", "We refund the price of unopened goods."),
         ("have you got cafe au lait", "Café au lait is served until noon."),
-        ("orthodontic treatment", "Orthodontics is on the third floor."),
+        ("orthodontic treatment", "Orthodontics is on the third floor, next to implantology."),
+        ("where do I go for an implant", "Orthodontics is on the third floor, next to implantology."),
     ],
 )
 def test_words_are_found_in_other_forms(tmp_path: Path, question: str, found: str) -> None:
     async def story() -> None:
         async with SqliteKnowledge(tmp_path / "knowledge.db") as knowledge:
             every = ["We refund the price of unopened goods.", "Café au lait is served until noon."]
-            await knowledge.keep(ALICE, "doc_1", "All", [*every, "Orthodontics is on the third floor."])
+            await knowledge.keep(
+                ALICE, "doc_1", "All", [*every, "Orthodontics is on the third floor, next to implantology."]
+            )
             assert texts(await knowledge.search(ALICE, question)) == [found]
 
     asyncio.run(story())

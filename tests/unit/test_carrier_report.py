@@ -5,9 +5,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from offhook.carrier.call import Call, Forgery, Human, Note
+from offhook.carrier.call import ANYBODY, Call, Forgery, Note
 from offhook.carrier.carrier import Carrier
 from offhook.carrier.handset import Passage, Utterance
+from offhook.carrier.person import Human
 from offhook.carrier.report import Report
 from offhook.carrier.script import parse
 from offhook.carrier.violation import Violation
@@ -19,7 +20,13 @@ def over(**changes: Any) -> Call:
 
     async def make() -> Call:
         return Call(
-            Carrier("http://h").account, "+15005550001", "+1", Human(), Forgery(), None, lambda call, note: None
+            Carrier("http://h").account,
+            "+15005550001",
+            "+1",
+            {ANYBODY: Human()},
+            Forgery(),
+            None,
+            lambda call, note: None,
         )
 
     call = asyncio.run(make())

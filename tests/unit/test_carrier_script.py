@@ -85,6 +85,9 @@ def test_a_bad_step_is_named(steps: str, why: str) -> None:
     [
         ("steps: []", "to: Field required"),
         ("to: '+1'\nvoice: elvis", "voice: Input should be 'slt', 'rms', 'awb' or 'kal16'"),
+        ("to: '+1'\nhuman: {briefed: sleeps}", "human.briefed"),
+        ("to: '+1'\nhuman: {result: asleep}", "human.result"),
+        ("to: '+1'\nhuman: {key: '12'}", "human.key"),
         ("to: '+1'\ncolour: red", "colour: Extra inputs are not permitted"),
         ("to: '+1'\nexpect: {says: ['(']}", "expect.says.0: '(' is not a regular expression"),
         ("to: '+1'\nexpect: {ended: nobody}", "expect.ended"),

@@ -32,7 +32,9 @@ def test_each_verb_is_read() -> None:
           <Reject reason="busy"/>
           <Dial action="/next" timeout="20" callerId="+15005550001"><Number>+15005550199</Number></Dial>
           <Dial>+15005550198</Dial>
+          <Dial><Number url="/briefing?stream=2" method="GET">+15005550197</Number></Dial>
           <Gather numDigits="4" timeout="2" finishOnKey="*"><Say>Your code?</Say><Pause/></Gather>
+          <Gather numDigits="1" finishOnKey="" action="/accept"><Say voice="Google.en-US-Neural2-A">Now?</Say></Gather>
           <Hangup/>
         </Response>""") == (
         Say("Please hold."),
@@ -43,7 +45,9 @@ def test_each_verb_is_read() -> None:
         Reject("busy"),
         Dial("+15005550199", action="/next", timeout_s=20, caller_id="+15005550001"),
         Dial("+15005550198"),
+        Dial("+15005550197", url="/briefing?stream=2", url_method="GET"),
         Gather((Say("Your code?"), Pause()), num_digits=4, timeout_s=2, finish_on_key="*"),
+        Gather((Say("Now?"),), "/accept", num_digits=1, finish_on_key=""),
         Hangup(),
     )
 
@@ -66,6 +70,17 @@ def test_what_twilio_s_own_package_writes_is_read() -> None:
     [dial] = parse(telephony.dial("+15005550199", "/next"))
     assert isinstance(dial, Dial)
     assert [type(verb) for verb in parse(telephony.say_goodbye("Bye."))] == [Say, Hangup]
+    [dial] = parse(telephony.dial("+15005550199", "/next", briefing_url="/briefing?stream=1"))
+    assert isinstance(dial, Dial)
+    assert dial.url.startswith("/briefing?stream=1#")
+    gather, hang_up = parse(telephony.brief("A call.", "/accept"))
+    assert isinstance(gather, Gather)
+    assert (gather.prompts, gather.num_digits, hang_up) == ((Pause(1), Say("A call.")), 1, Hangup())
+    assert parse(telephony.bridge()) == ()
+    assert [type(verb) for verb in parse(telephony.connect("wss://h/s", "t", "/n", "/s", keys="1w#"))] == [
+        Play,
+        Connect,
+    ]
     assert parse(telephony.hang_up()) == (Hangup(),)
 
 
@@ -91,6 +106,11 @@ def stream(attributes: str = 'url="wss://h/s"', inside: str = "") -> str:
         ('<Response><Gather input="speech"/></Response>', 12200, "keys only"),
         ("<Response><Dial/></Response>", 12200, "names 0 numbers"),
         ('<Response><Pause length="long"/></Response>', 12200, "whole number"),
+        ('<Response><Dial><Number href="/b">+1</Number></Dial></Response>', 12200, "href"),
+        ("<Response><Gather><Dial>+1</Dial></Gather></Response>", 12200, "<Dial> can't stand in <Gather>"),
+        ('<Response><Play digits="12x"/></Response>', 12200, "not keys"),
+        ('<Response><Gather finishOnKey="12"/></Response>', 12200, "not a key"),
+        ('<Response><Say voice="en-US-Kore">Hello</Say></Response>', 13512, "no voice"),
         ('<Response><Redirect method="PUT">/x</Redirect></Response>', 12200, "PUT"),
         ("<Response><Redirect/></Response>", 12200, "no URL"),
         (stream('url="https://h/s"'), 11100, "wss://"),

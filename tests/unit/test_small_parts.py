@@ -8,11 +8,9 @@ import pytest
 
 from domain import keypad
 from domain.conditions import BadEquation, check, holds
-from domain.hours import is_open
 from domain.moment import Moment
 from domain.template import aloud, placeholders, plain
 from domain.values import valid
-from schemas.agent import Opening
 from schemas.variable import Choice, Variable
 
 MOMENT = Moment(datetime(2026, 11, 21, 9, tzinfo=ZoneInfo("America/New_York")))
@@ -91,14 +89,6 @@ def test_keys(asked: Variable, keys: str, enough: bool, values: dict[str, Any]) 
 )
 def test_values_from_a_model_are_checked(variable: Variable, value: Any, truth: bool) -> None:
     assert valid(variable, value, MOMENT) is truth
-
-
-def test_hours() -> None:
-    hours = [Opening(day="sat", opens="09:00", closes="12:00")]
-    assert is_open([], MOMENT.now)
-    assert is_open(hours, MOMENT.now)
-    assert not is_open(hours, MOMENT.now.replace(hour=12))
-    assert not is_open(hours, MOMENT.now.replace(day=22))
 
 
 def test_templates() -> None:

@@ -85,6 +85,9 @@ def test_the_media_address_follows_the_public_one(tmp_path: Path) -> None:
         ({"OFFHOOK_BRAIN": "gemini", "GOOGLE_GENAI_USE_VERTEXAI": "true"}, "GOOGLE_CLOUD_PROJECT"),
         ({"OFFHOOK_DOCUMENTS": "firestore"}, "OFFHOOK_DOCUMENTS=firestore needs GOOGLE_CLOUD_PROJECT"),
         ({"OFFHOOK_BUS": "pubsub"}, "OFFHOOK_BUS=pubsub needs GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_BLOBS": "cloud_storage"}, "OFFHOOK_BLOBS=cloud_storage needs GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_KNOWLEDGE": "firestore", "GEMINI_API_KEY": "k"}, "KNOWLEDGE=firestore needs GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_KNOWLEDGE": "firestore"}, "OFFHOOK_KNOWLEDGE=firestore needs GEMINI_API_KEY"),
         ({"OFFHOOK_SPEECH": "google"}, "OFFHOOK_SPEECH=google needs GOOGLE_CLOUD_PROJECT"),
         ({"OFFHOOK_QUEUE": "cloud_tasks"}, "OFFHOOK_TASKS_QUEUE"),
         ({"FIRESTORE_EMULATOR_HOST": "here"}, "FIRESTORE_EMULATOR_HOST"),
@@ -130,6 +133,7 @@ def test_production_uses_google_s_services_unless_told_otherwise(tmp_path: Path)
     assert given.production
     assert (given.documents, given.bus, given.queue) == ("firestore", "pubsub", "cloud_tasks")
     assert (given.speech, given.brain, given.voice) == ("google", "gemini", "google")
+    assert (given.knowledge, given.blobs) == ("firestore", "cloud_storage")
     assert given.vertex
     assert not settings(tmp_path, **PRODUCTION, GEMINI_API_KEY="k").vertex
     assert settings(tmp_path, **PRODUCTION, OFFHOOK_VOICE="espeak").voice == "espeak"
@@ -214,6 +218,9 @@ def test_a_project_alone_changes_nothing_in_development(tmp_path: Path) -> None:
             {"OFFHOOK_SMTP_URL": "smtp://mail.example.com/?starttls=off", "OFFHOOK_MAIL_FROM": "a@b.example"},
             "take .starttls=off from OFFHOOK_SMTP_URL",
         ),
+        ({"OFFHOOK_KNOWLEDGE": "sqlite"}, "set OFFHOOK_KNOWLEDGE to firestore"),
+        ({"OFFHOOK_BLOBS": "files"}, "set OFFHOOK_BLOBS to cloud_storage"),
+        ({"OFFHOOK_STORAGE_ENDPOINT": "http://127.0.0.1:9"}, "unset OFFHOOK_STORAGE_ENDPOINT"),
         ({"OFFHOOK_SPEECH": "paced"}, "set OFFHOOK_SPEECH to another than paced"),
         ({"OFFHOOK_TASKS_QUEUE": "later"}, "needs OFFHOOK_TASKS_QUEUE: set it"),
         ({"OFFHOOK_TASKS_QUEUE": "projects/willow/locations/europe-west1/queues/a_b"}, "needs OFFHOOK_TASKS_QUEUE"),
