@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from adapters.builtin_tools import BuiltinTools
 from adapters.egress import Egress
 from adapters.http_tools import HttpTools
 from adapters.mcp_tools import McpTools
@@ -26,7 +25,7 @@ from tests.fakes.lab import ROOT, Lab, LoopClock, hold
 from tests.fakes.local_server import serving
 from tests.fakes.memory_documents import MemoryDocuments
 from tests.fakes.memory_secrets import MemorySecrets
-from tests.fakes.ports import StoppedClock, paper_ports, settings
+from tests.fakes.ports import StoppedClock, builtin_tools, paper_ports, settings
 
 HOST = "orders.example.com"
 
@@ -110,7 +109,7 @@ class ToolLab(Lab):
 
 def organisation_tools(documents: MemoryDocuments, clock: Any, web: Web, secrets: Any) -> OrganisationTools:
     mcp = McpTools(Egress(), secrets, documents, clock)
-    return OrganisationTools(BuiltinTools(documents, clock), HttpTools(web, secrets), mcp, documents, clock)
+    return OrganisationTools(builtin_tools(documents, clock), HttpTools(web, secrets), mcp, documents, clock)
 
 
 async def asks_for_47129(lab: Lab, caller: Caller) -> None:
