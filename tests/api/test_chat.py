@@ -269,8 +269,7 @@ def test_a_line_whose_process_died_is_not_lost_but_answered_with_the_next() -> N
     assert asyncio.run(talk()) == [
         "Sorry about that, where were we?",
         "What time would suit you?",
-        "That is Tuesday the 24th of November at 2:30 PM.",
-        "Shall I book it?",
+        "That is Tuesday the 24th of November at 2:30 PM. Shall I book it?",
     ]
 
 

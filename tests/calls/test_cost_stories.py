@@ -137,7 +137,7 @@ def journal(lab: Lab) -> list[s.Signal]:
 
 def spent(lab: Lab, signals: list[s.Signal]) -> tuple[int, int]:
     """In all turns that are kept of a call with these signals: the prompts' tokens and the replies'."""
-    conversation = Conversation(lab.id, ORGANISATION, lab.version, lab.ports().tools.offered(ORGANISATION))
+    conversation = Conversation(lab.id, ORGANISATION, lab.version, lab.tools())
     turns = {
         act.turn.number: act.turn for signal in signals for act in conversation.step(signal) if isinstance(act, Record)
     }

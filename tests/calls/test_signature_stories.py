@@ -18,11 +18,11 @@ from tests.fakes.gemini_server import KEY, UNSIGNED, Calls, GeminiServer, Step, 
 from tests.fakes.lab import Lab, Story
 from tests.fakes.ports import paper_ports
 
-TALK: Any = {**PROMPTED["nodes"][1], "tools": ["order_status", "item_stock"]}  # type: ignore[index]
+TALK: Any = {**PROMPTED["nodes"][1], "tools": ["check_order_status", "check_item_stock"]}  # type: ignore[index]
 FLOW = {**PROMPTED, "nodes": [TALK if node["id"] == "talk" else node for node in PROMPTED["nodes"]]}  # type: ignore[index, attr-defined]
 SIGNATURE = b"\x00signed\xfe\xff"
-STATUS = ("order_status", {"order_number": "47129"})
-STOCK = ("item_stock", {"item": "blue kettle"})
+STATUS = ("check_order_status", {"order_number": "47129"})
+STOCK = ("check_item_stock", {"item": "blue kettle"})
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def hold(lab: Lab, *lines: Story) -> Lab:
             async with GeminiBrain(KEY, base_url="http://gemini") as lab.brain:
                 await lab.line(line)
 
-    lab.change(flow=FLOW, tools=["order_status", "item_stock"])
+    lab.change(flow=FLOW, tools=["check_order_status", "check_item_stock"])
     virtual_time.run(story())
     return lab
 
@@ -89,7 +89,7 @@ def test_in_a_call_drafted_or_not(gemini: GeminiServer, drafts: int) -> None:
     hold(lab, asks_twice)
     assert [turn.agent for turn in lab.turns()] == ["Hello.", "On its way.", "Tomorrow."]
     assert bool(lab.turns()[1].waterfall.drafted_ms) == bool(drafts)
-    assert signed(gemini) == [("order_status", SIGNATURE)]
+    assert signed(gemini) == [("check_order_status", SIGNATURE)]
 
 
 def test_after_a_line_was_lost(gemini: GeminiServer) -> None:
@@ -98,15 +98,18 @@ def test_after_a_line_was_lost(gemini: GeminiServer) -> None:
     )
     lab = hold(Lab("orders"), asks, asks_on)
     assert lab.turns()[-1].agent == "Soon."
-    assert signed(gemini) == [("order_status", SIGNATURE)]
+    assert signed(gemini) == [("check_order_status", SIGNATURE)]
     assert folded(lab) == stored_state(lab)
 
 
 ROUNDS: dict[str, tuple[Calls, dict[str, float]]] = {
-    "as they were asked for": (Calls([STATUS, STOCK], SIGNATURE), {"item_stock": 0.3}),
-    "the other way round": (Calls([STATUS, STOCK], SIGNATURE), {"order_status": 0.3}),
-    "one of them refused at once": (Calls([STATUS, ("go_on", {"which": "0"})], SIGNATURE), {"order_status": 0.3}),
-    "the signed one refused at once": (Calls([("go_on", {"which": "0"}), STATUS], SIGNATURE), {"order_status": 0.3}),
+    "as they were asked for": (Calls([STATUS, STOCK], SIGNATURE), {"check_item_stock": 0.3}),
+    "the other way round": (Calls([STATUS, STOCK], SIGNATURE), {"check_order_status": 0.3}),
+    "one of them refused at once": (Calls([STATUS, ("go_on", {"which": "0"})], SIGNATURE), {"check_order_status": 0.3}),
+    "the signed one refused at once": (
+        Calls([("go_on", {"which": "0"}), STATUS], SIGNATURE),
+        {"check_order_status": 0.3},
+    ),
 }
 
 
@@ -132,7 +135,7 @@ async def interrupts(lab: Lab, caller: Caller) -> None:
     caller.hangs_up()
 
 
-@pytest.mark.parametrize("slow", ["order_status", "item_stock"])
+@pytest.mark.parametrize("slow", ["check_order_status", "check_item_stock"])
 @pytest.mark.parametrize("lost", [False, True])
 def test_of_a_round_that_was_broken_off_what_answered_is_kept_with_what_was_signed(
     gemini: GeminiServer, slow: str, lost: bool
@@ -150,7 +153,7 @@ def test_of_a_round_that_was_broken_off_what_answered_is_kept_with_what_was_sign
 
     hold(lab, *((loses_the_line, asks_on) if lost else (interrupts,)))
     assert lab.turns()[-1].agent == "As you like."
-    assert signed(gemini) == [("order_status", SIGNATURE), ("item_stock", None)]
+    assert signed(gemini) == [("check_order_status", SIGNATURE), ("check_item_stock", None)]
     contents = gemini.requests[-1].body["contents"]
     told = [part["functionResponse"] for content in contents for part in content["parts"] if "functionResponse" in part]
     assert [response["name"] for response in told if "error" in response["response"]] == [slow]
@@ -164,14 +167,21 @@ def test_in_a_chat(gemini: GeminiServer) -> None:
             ports = paper_ports(brain=brain)
             await seed(ports)
             path = f"organisations/{ORGANISATION}/agents/agt_demo_orders/versions/1"
-            version = {**(await ports.documents.get(path) or {}), "flow": FLOW, "tools": ["order_status", "item_stock"]}
+            version = {
+                **(await ports.documents.get(path) or {}),
+                "flow": FLOW,
+                "tools": ["check_order_status", "check_item_stock"],
+            }
             await ports.documents.put(path, version)
             chat = await chat_with(ports, ORGANISATION, "agt_demo_orders")
             assert chat is not None
-            return [*await chat.open(), *await chat.say("is it there"), *await chat.say("and when")]
+            said = [sentence async for sentence in chat.open()]
+            for line in ("is it there", "and when"):
+                said += [sentence async for sentence in chat.say(line)]
+            return said
 
     assert asyncio.run(talk())[-1] == "Tomorrow."
-    assert signed(gemini) == [("order_status", SIGNATURE), ("item_stock", None)]
+    assert signed(gemini) == [("check_order_status", SIGNATURE), ("check_item_stock", None)]
 
 
 def test_a_call_that_was_not_signed_has_google_s_own_mark_for_one(gemini: GeminiServer) -> None:
@@ -182,7 +192,7 @@ def test_a_call_that_was_not_signed_has_google_s_own_mark_for_one(gemini: Gemini
     )
     lab = hold(Lab("orders"), asks)
     assert lab.turns()[-1].agent == "Let me see. On its way."
-    assert signed(gemini) == [("order_status", UNSIGNED)]
+    assert signed(gemini) == [("check_order_status", UNSIGNED)]
 
 
 TEXTS: dict[str, list[Step]] = {

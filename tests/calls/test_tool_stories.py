@@ -170,9 +170,9 @@ def test_the_same_typed_over_a_real_connection() -> None:
                 documents.kept[path] = version.model_dump(mode="json")
                 chat = await chat_with(ports, DEMO, "agt_demo_orders")
                 assert chat
-                await chat.open()
-                await chat.say("my order")
-                answer = await chat.say("47129")
+                answer = [sentence async for sentence in chat.open()]
+                for line in ("my order", "47129"):
+                    answer = [sentence async for sentence in chat.say(line)]
                 assert "is on the van, two streets away" in " ".join(answer)
         assert shop.asked == ["47129"]
 
