@@ -1,12 +1,15 @@
-"""The demo data: one organisation, two agents, two numbers, and the owner's key."""
+"""The demo data: one organisation, three agents, three numbers, and the owner's key."""
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
 
-from domain.flow_check import refuse_if_broken
-from domain.ports import Ports, Where
+from pydantic import ValidationError
+
+from domain.flow_check import FlowRefused, refuse_if_broken
+from domain.ports import Document, Ports, Where
 from functions.admin.app import hash_of
 from schemas.agent import Agent, AgentVersion
 from schemas.key import Key
@@ -17,6 +20,7 @@ ORGANISATION = "org_demo"
 AGENTS = {
     "agt_demo_booking": ("booking", "Booking desk of Willow Dental", "+15005550001"),
     "agt_demo_orders": ("orders", "Order desk of Kettle and Lamp", "+15005550002"),
+    "agt_demo_reception": ("reception", "Reception of Market Street Five", "+15005550003"),
 }
 """By id: its file, its name, its number."""
 ORDERS = {
@@ -27,15 +31,17 @@ ITEMS = {"blue-kettle": {"pieces": 12}, "desk-lamp": {"pieces": 3}}
 
 
 async def seed(ports: Ports) -> None:
-    """Writes what isn't there yet: what was changed since stays changed. The owner's key is always made good."""
+    """Writes what isn't there yet: what was changed since stays changed, unless it is of a release before and can't be
+    used any more. The owner's key is always made good."""
     now = ports.clock.now()
     root = f"organisations/{ORGANISATION}"
     demo = Organisation(id=ORGANISATION, name="Demo", slug="demo", time_zone="America/New_York", created_at=now)
     documents: dict[str, Any] = {root: demo.model_dump(mode="json")}
+    tools = await ports.tools.offered(demo)
     for id, (file, name, number) in AGENTS.items():
         agent = Agent(id=id, organisation=ORGANISATION, name=name, live=1)
         version = demo_version(id, file, now)
-        refuse_if_broken(version.flow, await ports.tools.offered(demo))
+        refuse_if_broken(version.flow, tools)
         documents[f"{root}/agents/{id}"] = agent.model_dump(mode="json")
         documents[f"{root}/agents/{id}/versions/1"] = version.model_dump(mode="json")
         line = Number(number=number, organisation=ORGANISATION, agent=id)
@@ -43,7 +49,8 @@ async def seed(ports: Ports) -> None:
     documents |= {f"{root}/orders/{number}": order for number, order in ORDERS.items()}
     documents |= {f"{root}/items/{name}": item for name, item in ITEMS.items()}
     for path, document in documents.items():
-        if await ports.documents.get(path) is None:
+        stored = await ports.documents.get(path)
+        if stored is None or ("/versions/" in path and not _is_usable(stored, tools)):
             await ports.documents.put(path, document)
     await _make_good(ports, Key(organisation=ORGANISATION, name="local owner", created_at=now))
 
@@ -55,6 +62,16 @@ async def _make_good(ports: Ports, owner: Key) -> None:
     for found in (await ports.documents.query("keys", [Where("name", "==", owner.name)])).found:
         if found.path != path:
             await ports.documents.delete(found.path)
+
+
+def _is_usable(stored: Document, tools: Collection[str]) -> bool:
+    """Whether calls can be held with this version."""
+    try:
+        version = AgentVersion.model_validate(stored)
+        refuse_if_broken(version.flow, {name for name in version.tools if name in tools})
+    except (ValidationError, FlowRefused):
+        return False
+    return True
 
 
 def demo_version(agent: str, file: str, now: datetime) -> AgentVersion:
