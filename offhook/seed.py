@@ -1,10 +1,15 @@
-"""The demo data: one organisation, two agents, two numbers, a calendar, and the owner's key."""
+"""The demo data: one organisation, three agents, three numbers, a calendar, and the owner's key."""
 
+from collections.abc import Collection
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
 
-from domain.ports import Ports, Transaction, Where
+from pydantic import ValidationError
+
+from domain.controls import CONTROLS
+from domain.flow_check import FlowRefused, refuse_if_broken
+from domain.ports import Document, Ports, Transaction, Where
 from functions.admin.app import hash_of
 from functions.publish import path_of, store
 from schemas.agent import Agent, AgentDraft, AgentVersion, Opening
@@ -17,6 +22,7 @@ ORGANISATION = "org_demo"
 AGENTS = {
     "agt_demo_booking": ("booking", "Booking desk of Willow Dental", "+15005550001"),
     "agt_demo_orders": ("orders", "Order desk of Kettle and Lamp", "+15005550002"),
+    "agt_demo_reception": ("reception", "Reception of Market Street Five", "+15005550003"),
 }
 """By id: its file, its name, its number."""
 ORDERS = {
@@ -35,7 +41,8 @@ ITEMS = {"blue-kettle": {"pieces": 12}, "desk-lamp": {"pieces": 3}}
 
 
 async def seed(ports: Ports) -> None:
-    """Writes what isn't there yet: what was changed since stays changed. The owner's key is always made good."""
+    """Writes what isn't there yet: what was changed since stays changed, unless it is of a release before and can't be
+    used any more. The owner's key is always made good."""
     now = ports.clock.now()
     root = f"organisations/{ORGANISATION}"
     demo = Organisation(id=ORGANISATION, name="Demo", slug="demo", time_zone="America/New_York", created_at=now)
@@ -51,18 +58,24 @@ async def seed(ports: Ports) -> None:
     for path, document in documents.items():
         if await ports.documents.get(path) is None:
             await ports.documents.put(path, document)
+    tools = {**CONTROLS, **await ports.tools.offered(demo)}
     for id, (file, name, _) in AGENTS.items():
         agent = Agent(id=id, organisation=ORGANISATION, name=name, live=0)
-        await _publish(ports, agent, demo_draft(file))
+        await _publish(ports, agent, demo_draft(file), tools)
     await _make_good(ports, Key(organisation=ORGANISATION, name="local owner", created_at=now))
 
 
-async def _publish(ports: Ports, agent: Agent, draft: AgentDraft) -> None:
-    """The agent's first version, unless the agent is there."""
+async def _publish(ports: Ports, agent: Agent, draft: AgentDraft, tools: Collection[str]) -> None:
+    """The agent's first version, unless the agent is there; and another if this release can't use the one that is live
+    any more."""
+    path = path_of(agent.organisation, agent.id)
 
     async def body(tx: Transaction) -> None:
-        if await tx.get(path_of(agent.organisation, agent.id)) is None:
+        stored = await tx.get(path)
+        if stored is None:
             await store(tx, agent, draft, ports.clock)
+        elif not _is_usable(await tx.get(f"{path}/versions/{stored['live']}"), tools):
+            await store(tx, Agent.model_validate(stored), draft, ports.clock)
 
     await ports.documents.transact(body)
 
@@ -79,6 +92,16 @@ async def _make_good(ports: Ports, owner: Key) -> None:
 def demo_draft(file: str) -> AgentDraft:
     """A demo agent's."""
     return AgentDraft.model_validate_json((files("offhook") / "demo" / "agents" / f"{file}.json").read_text())
+
+
+def _is_usable(stored: Document | None, tools: Collection[str]) -> bool:
+    """Whether calls can be held with this version."""
+    try:
+        version = AgentVersion.model_validate(stored)
+        refuse_if_broken(version.flow, {name for name in version.tools if name in tools})
+    except (ValidationError, FlowRefused):
+        return False
+    return True
 
 
 def demo_version(agent: str, file: str, now: datetime) -> AgentVersion:
