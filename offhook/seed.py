@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from domain.controls import CONTROLS
 from domain.flow_check import FlowRefused, refuse_if_broken
 from domain.ports import Document, Ports, Transaction, Where
-from functions.admin.app import hash_of
+from functions.admin.access import hash_of
 from functions.publish import path_of, store
 from schemas.agent import Agent, AgentDraft, AgentVersion, Opening
 from schemas.calendar import Calendar

@@ -19,7 +19,8 @@ from adapters.local_secrets import LocalSecrets
 from adapters.mcp_tools import McpTools
 from adapters.organisation_tools import OrganisationTools
 from domain.ports import Ports
-from functions.admin.app import app, hash_of
+from functions.admin.access import hash_of
+from functions.admin.app import app
 from offhook.seed import ORGANISATION, seed
 from tests.fakes.mcp_server import Crm
 from tests.fakes.memory_documents import MemoryDocuments
