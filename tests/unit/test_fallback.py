@@ -168,7 +168,7 @@ def test_words_are_handed_out_as_they_come() -> None:
         brain = brains(["One is said. ", 1.0, "Two", 1.0, " is too."])
         return [asyncio.get_running_loop().time() async for _ in brain.think(PROMPT)]
 
-    assert virtual_time.run(story()) == [0, 1, 2, 2]
+    assert virtual_time.run(story()) == pytest.approx([0, 1, 2, 2])
 
 
 def test_the_model_s_name_is_the_first_provider_s() -> None:
@@ -395,7 +395,7 @@ def test_a_voice_that_hangs_is_spoken_for_in_time() -> None:
             return asyncio.get_running_loop().time()
         raise AssertionError("nothing was said")
 
-    assert virtual_time.run(story()) == VOICE_S
+    assert virtual_time.run(story()) == pytest.approx(VOICE_S)
 
 
 def test_a_broken_sentence_is_said_again_whole_and_those_before_it_are_not() -> None:
