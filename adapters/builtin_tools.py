@@ -1,31 +1,20 @@
 """The tools that come with the platform: appointments, and the two look-ups of the order desk."""
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import date, datetime, time
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ValidationError
 
-from domain.ports import Clock, Documents, Transaction
-from schemas.appointment import Appointment
+from adapters.appointment_tools import (
+    AppointmentTools,
+    BookAppointment,
+    CancelAppointment,
+    FreeTimes,
+    ListAppointments,
+)
+from domain.ports import Calendars, Clock, Declined, Documents
 from schemas.organisation import Organisation
 from schemas.tool import Tool, ToolCall, ToolResult
-
-PER_SLOT = 100
-"""How many appointments begin at the same minute, unless calendars/main says otherwise."""
-
-
-class Declined(Exception):
-    """The tool did not do it. The message says why, for the caller's agent."""
-
-
-class BookAppointment(BaseModel):
-    date: date
-    time: time
-    name: str = ""
-    phone: str = ""
 
 
 class OrderStatus(BaseModel):
@@ -37,12 +26,22 @@ class ItemStock(BaseModel):
 
 
 class BuiltinTools:
-    """Tools over the organisation's own documents."""
+    """Tools over the organisation's own documents and calendars."""
 
-    def __init__(self, documents: Documents, clock: Clock) -> None:
-        self._documents, self._clock = documents, clock
+    def __init__(self, documents: Documents, clock: Clock, calendars: Calendars) -> None:
+        self._documents = documents
         self._known: dict[str, tuple[Tool, type[BaseModel], Callable[..., Awaitable[dict[str, Any]]]]] = {}
-        self._add("book_appointment", "Books an appointment.", BookAppointment, self._book, acts=True)
+        appointments = AppointmentTools(calendars, clock)
+        self._add("free_times", "Looks up when an appointment can be had.", FreeTimes, appointments.free)
+        self._add("book_appointment", "Books an appointment.", BookAppointment, appointments.book, acts=True)
+        self._add("list_appointments", "Looks up the caller's appointments.", ListAppointments, appointments.list)
+        self._add(
+            "cancel_appointment",
+            "Cancels one of the caller's appointments.",
+            CancelAppointment,
+            appointments.cancel,
+            acts=True,
+        )
         self._add("check_order_status", "Looks up where an order is.", OrderStatus, self._order)
         self._add("check_item_stock", "Looks up how many of an item are in stock.", ItemStock, self._item)
         self._tools = {name: tool for name, (tool, _, _) in self._known.items()}
@@ -69,50 +68,18 @@ class BuiltinTools:
             return ToolResult(id=call.id, error=f"there is no tool {call.tool!r}")
         _, kind, run = self._known[call.tool]
         try:
-            arguments = kind.model_validate(call.arguments)
-            return ToolResult(id=call.id, output=await run(organisation, arguments, call.key))
+            given = {name: value for name, value in call.arguments.items() if value is not None}
+            return ToolResult(id=call.id, output=await run(organisation, kind.model_validate(given), call))
         except ValidationError as problem:
             first = problem.errors()[0]
             return ToolResult(id=call.id, error=f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
         except Declined as problem:
             return ToolResult(id=call.id, error=str(problem))
 
-    async def _book(self, organisation: Organisation, wanted: BookAppointment, key: str) -> dict[str, Any]:
-        """Once per key: the key is the appointment's id."""
-        now = self._clock.now()
-        zone = ZoneInfo(organisation.time_zone)
-        if datetime.combine(wanted.date, wanted.time, zone) <= now:
-            raise Declined("that time has passed")
-        root = f"organisations/{organisation.id}"
-        appointment = Appointment(
-            id=f"apt_{hashlib.sha256(key.encode()).hexdigest()[:20]}",
-            key=key,
-            conversation=key.partition(":")[0],
-            date=wanted.date.isoformat(),
-            time=f"{wanted.time:%H:%M}",
-            name=wanted.name,
-            phone=wanted.phone,
-            booked_at=now,
-        )
-
-        async def body(tx: Transaction) -> str:
-            slot = f"{root}/slots/{appointment.date}T{appointment.time}"
-            if await tx.get(f"{root}/appointments/{appointment.id}"):
-                return appointment.id
-            calendar = await tx.get(f"{root}/calendars/main") or {}
-            taken = (await tx.get(slot) or {}).get("taken", 0)
-            if taken >= calendar.get("per_slot", PER_SLOT):
-                raise Declined("that time is taken")
-            tx.put(slot, {"taken": taken + 1})
-            tx.put(f"{root}/appointments/{appointment.id}", appointment.model_dump(mode="json"))
-            return appointment.id
-
-        return {"id": await self._documents.transact(body), "date": appointment.date, "time": appointment.time}
-
-    async def _order(self, organisation: Organisation, wanted: OrderStatus, key: str) -> dict[str, Any]:
+    async def _order(self, organisation: Organisation, wanted: OrderStatus, call: ToolCall) -> dict[str, Any]:
         return await self._look_up(organisation, "orders", wanted.order_number, "order")
 
-    async def _item(self, organisation: Organisation, wanted: ItemStock, key: str) -> dict[str, Any]:
+    async def _item(self, organisation: Organisation, wanted: ItemStock, call: ToolCall) -> dict[str, Any]:
         return await self._look_up(organisation, "items", wanted.item.lower().replace(" ", "-"), "item")
 
     async def _look_up(self, organisation: Organisation, collection: str, id: str, noun: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
+from uuid import uuid4
 
 import msgspec
 import structlog
@@ -36,6 +37,10 @@ CERTIFICATES_URL = "https://www.googleapis.com/oauth2/v1/certs"
 CERTIFICATES_FOR = timedelta(minutes=10)
 ISSUERS = ("accounts.google.com", "https://accounts.google.com")
 SKEW_S = 10
+NOTHING = "nothing"
+"""The kind of a task that asks for nothing: it is there to be enqueued. Every queue serves it."""
+UNTRIED_S = 3600
+"""How long until such a task would come, if it couldn't be taken back."""
 
 log = structlog.get_logger()
 
@@ -92,7 +97,7 @@ class CloudTasksQueue:
         self._channels = GrpcChannels["CloudTasksAsyncClient"](endpoint, _client, credentials, insecure)
         self._verify = verify or GoogleTokens(clock).verify
         self._work_s, self._within_s, self._attempt_s = work_s, within_s, attempt_s
-        self._workers: dict[str, Callable[[Task], Awaitable[None]]] = {}
+        self._workers: dict[str, Callable[[Task], Awaitable[None]]] = {NOTHING: _do_nothing}
 
     async def __aenter__(self) -> Self:
         """Raises Unavailable if there are no credentials."""
@@ -108,7 +113,18 @@ class CloudTasksQueue:
 
         queue = await self._call("get_queue", name=self._queue)
         if queue.state != Queue.State.RUNNING:
-            raise Unavailable(f"{SERVICE}: the queue is {queue.state.name.lower()}: resume it")
+            raise Unavailable(
+                f"{SERVICE}: the queue is {queue.state.name.lower()}: resume it with `gcloud tasks queues resume`"
+            )
+
+    async def check_writing(self) -> None:
+        """Enqueues a task that asks for nothing, in the service account's name, and takes it back. Whoever may not
+        delete tasks leaves it behind: in an hour it comes once and nothing is done. Raises Unavailable. Cancelled, it
+        may be left behind as well."""
+        id = uuid4().hex  # another each time: of a task that was deleted the name stays taken
+        await self._enqueue(Task(id, NOTHING), self._clock.now() + timedelta(seconds=UNTRIED_S), id, attempts=1)
+        with suppress(Unavailable):
+            await self._call("delete_task", name=f"{self._queue}/tasks/{id}")
 
     async def enqueue(self, task: Task, at: datetime) -> None:
         """Raises ValueError for a naive time or a task too large, Unavailable. Cancelled, the task may be enqueued or
@@ -171,7 +187,8 @@ class CloudTasksQueue:
         to_go = -((self._clock.now() - at) // FARTHEST)
         await self._enqueue(task, at, f"{_digest(task.name)}-{to_go}-{_readable(task.name)}")
 
-    async def _enqueue(self, task: Task, at: datetime, id: str) -> None:
+    async def _enqueue(self, task: Task, at: datetime, id: str, attempts: int = 0) -> None:
+        """`attempts` in place of what the queue gives every task."""
         from google.api_core.exceptions import AlreadyExists
         from google.cloud import tasks_v2
 
@@ -193,6 +210,9 @@ class CloudTasksQueue:
             schedule_time=min(at, farthest),
             dispatch_deadline=timedelta(seconds=self._work_s),
         )
+        if attempts:  # both, since a task is given up only once either is used up
+            once = timedelta(seconds=1)
+            wanted.retry_config = tasks_v2.RetryConfig(max_attempts=attempts, max_retry_duration=once)
         with suppress(AlreadyExists):  # which is what the name is for
             await self._call("create_task", parent=self._queue, task=wanted)
 
@@ -228,7 +248,15 @@ class CloudTasksQueue:
                 raise explain(error.cause, SERVICE, HOST) from None
             raise Unavailable(f"{SERVICE} took too long") from None
         except google.NotFound:
-            raise Unavailable(f"{SERVICE} has no queue {self._queue!r}: create it") from None
+            raise Unavailable(
+                f"{SERVICE} has no queue {self._queue!r}: create it with `gcloud tasks queues create`, or correct "
+                "OFFHOOK_TASKS_QUEUE"
+            ) from None
+        except google.InvalidArgument:
+            raise Unavailable(
+                f"{SERVICE} failed (INVALID_ARGUMENT): correct OFFHOOK_TASKS_QUEUE (its location may not exist), "
+                "OFFHOOK_TASKS_ACCOUNT or TASKS_URL"
+            ) from None
         except google.GoogleAPICallError as error:
             raise explain(error, SERVICE, HOST) from None
         except TimeoutError:
@@ -275,6 +303,10 @@ class GoogleTokens:
                 return dict(await answer.json(content_type=None))
         except (aiohttp.ClientError, TimeoutError, ValueError) as problem:
             raise Unavailable(f"Google's certificates could not be fetched ({type(problem).__name__})") from None
+
+
+async def _do_nothing(task: Task) -> None:
+    pass
 
 
 def _digest(name: str) -> str:

@@ -43,6 +43,10 @@ class EspeakVoice:
         if not await self._engine.say("Yes.", self._engine.find(VoiceStyle()), NATURAL_WPM):
             raise Unavailable("espeak-ng says nothing")
 
+    async def check_style(self, style: VoiceStyle) -> None:
+        """Raises Unavailable unless there is a voice for it."""
+        self._engine.find(style)
+
     async def speak(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
         """A sentence's sound in one piece, some ms after the sentence came. Raises Unavailable for a voice that it
         doesn't have. Cancelling stops the synthesis under way."""

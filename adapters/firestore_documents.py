@@ -97,6 +97,11 @@ class FirestoreDocuments:
         """Asks for a document that doesn't exist. Raises Unavailable."""
         await self.get("checks/check")
 
+    async def check_writing(self) -> None:
+        """Writes a document and deletes it. Raises Unavailable. Cancelled, the one document may stay."""
+        await self.put("checks/writing", {})
+        await self.delete("checks/writing")
+
     async def get(self, path: str) -> Document | None:
         [version] = await self._database.read([path])
         return version.document()

@@ -146,7 +146,13 @@ class GoogleSpeech:
             said = " ".join((error.details() or "").split())[:200]
             return Unavailable(
                 f"Speech-to-Text refused model {self.model} for {language} in {self.location} of project "
-                f"{self.project}: choose what Google offers together ({code}: {said})"
+                f"{self.project}: choose what Google offers together, by OFFHOOK_SPEECH_MODEL, OFFHOOK_SPEECH_LOCATION "
+                f"and the agent's language ({code}: {said})"
+            )
+        if code == "UNAVAILABLE" and self.location != "global" and "resol" in (error.details() or ""):
+            # gRPC's words for an address that nobody has: "DNS resolution failed", "errors resolving".
+            return Unavailable(
+                f"Speech-to-Text could not be reached: nobody knows {self.endpoint}; correct OFFHOOK_SPEECH_LOCATION"
             )
         refusal = from_grpc_error(error)  # type: ignore[no-untyped-call]
         return explain(refusal, "Speech-to-Text", "speech.googleapis.com")

@@ -97,13 +97,13 @@ class _Channel(Generic[Stub]):
         self.streams = 0
 
 
-def default_credentials() -> "Credentials":
+def default_credentials(scope: str = SCOPE) -> "Credentials":
     """The environment's, see Google's Application Default Credentials. Blocks. Raises Unavailable."""
     import google.auth
     from google.auth.exceptions import GoogleAuthError
 
     try:
-        credentials, _ = google.auth.default(scopes=(SCOPE,))
+        credentials, _ = google.auth.default(scopes=(scope,))
     except GoogleAuthError as problem:
         raise Unavailable(
             "there are no Google credentials: run `gcloud auth application-default login`, give the service a service "

@@ -49,6 +49,11 @@ class PocketsphinxSpeech:
         """Raises Unavailable unless a worker answers."""
         await self._run(ready)
 
+    async def check_language(self, language: str) -> None:
+        """Raises Unavailable for any but English: its model knows no other."""
+        if language.partition("-")[0].lower() != "en":
+            raise Unavailable(f"pocketsphinx understands English only, not {language}")
+
     async def transcribe(self, sound: AsyncIterator[Sound], expectation: Expectation) -> AsyncIterator[Transcript]:
         """Nothing but final transcripts: a turn's sound is decoded whole, again with each piece. Cancelling abandons
         the decoding under way."""

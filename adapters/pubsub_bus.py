@@ -11,13 +11,12 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 import structlog
 
-from adapters.google_refusal import explain
+from adapters.google_refusal import explain, grant
 from adapters.google_request import GoogleRequests
 from adapters.grpc_channels import GrpcChannels
 from domain.ports import Document, Event, Unavailable
@@ -103,23 +102,48 @@ class PubsubBus:
             except NotFound:
                 raise Unavailable(f"Pub/Sub has no subscription {name!r} in this project: deploy it") from None
 
-    async def check_topics(self, topics: Sequence[str]) -> None:
-        """Raises Unavailable unless each is there and somebody is subscribed to it, for else what is published is lost.
-        Takes no events."""
+    async def check_topics(self, topics: Sequence[str], pushed: bool = False) -> None:
+        """Raises Unavailable unless each is there, may be published to, and somebody is subscribed to it, for else what
+        is published is lost. `pushed`: by a push subscription, as functions' triggers are; functions don't pull.
+        Publishes nothing and takes no events."""
         from google.api_core.exceptions import NotFound
 
-        async def is_subscribed(clients: "_Clients", path: str) -> bool:
-            await clients.publisher.get_topic({"topic": path}, **self._options())
-            listing = {"topic": path, "page_size": 1}
-            return bool((await clients.publisher.list_topic_subscriptions(listing, **self._options())).subscriptions)
-
         for topic in topics:
-            ask = partial(is_subscribed, path=f"{self._project}/topics/{topic}")
             try:
-                if not await self._requests.make(ask, AGAIN, telling=["NOT_FOUND"]):
-                    raise Unavailable(f"nobody is subscribed to Pub/Sub's topic {topic!r}: deploy a subscription")
+                await self._check_topic(f"{self._project}/topics/{topic}", topic, pushed)
             except NotFound:
-                raise Unavailable(f"Pub/Sub has no topic {topic!r} in this project: deploy it") from None
+                raise Unavailable(
+                    f"Pub/Sub has no topic {topic!r} in this project: `gcloud pubsub topics create {topic}`"
+                ) from None
+
+    async def _check_topic(self, path: str, topic: str, pushed: bool) -> None:
+        """Raises Unavailable, NotFound (Google's)."""
+        from google.api_core.exceptions import MethodNotImplemented
+
+        async def may_publish(clients: "_Clients") -> bool:
+            asked = {"resource": path, "permissions": ["pubsub.topics.publish"]}
+            return bool((await clients.publisher.test_iam_permissions(asked, **self._options())).permissions)
+
+        async def subscriptions(clients: "_Clients") -> list[Any]:
+            await clients.publisher.get_topic({"topic": path}, **self._options())
+            listed = await clients.publisher.list_topic_subscriptions({"topic": path}, **self._options())
+            look_up = clients.subscriber.get_subscription
+            return [await look_up({"subscription": name}, **self._options()) async for name in listed]
+
+        found = await self._requests.make(subscriptions, AGAIN, telling=["NOT_FOUND"])
+        try:
+            if not await self._requests.make(may_publish, AGAIN, telling=["UNIMPLEMENTED"]):
+                role = grant("`roles/pubsub.publisher` on it")
+                raise Unavailable(f"Pub/Sub refuses events for the topic {topic!r}: {role}")
+        except MethodNotImplemented:
+            pass  # an emulator, which knows no permissions
+        deploy = f"deploy the function that takes its events with `--trigger-topic={topic}`"
+        if not found:
+            raise Unavailable(f"nobody is subscribed to Pub/Sub's topic {topic!r}: {deploy}")
+        if pushed and not any(each.push_config.push_endpoint for each in found):
+            pulled = ", ".join(each.name.rpartition("/")[2] for each in found)
+            why = f"pushes the topic {topic!r} to nobody, and functions don't pull (there is only {pulled})"
+            raise Unavailable(f"Pub/Sub {why}: {deploy}")
 
     async def publish(self, event: Event) -> None:
         """Raises Unavailable; ValueError for an event of more than 10 MB. Cancelled, it may be published or not."""

@@ -12,13 +12,45 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from adapters import secret_manager
+from adapters.appointment_book import AppointmentBook
 from adapters.builtin_tools import BuiltinTools
 from adapters.clock import SystemClock
+from adapters.document_reader import DocumentReader
+from adapters.egress import Egress
+from adapters.google_calendar import GoogleCalendar
+from adapters.http_tools import HttpTools
+from adapters.joined_tools import JoinedTools
+from adapters.knowledge_tools import KnowledgeTools
+from adapters.mcp_tools import McpTools
+from adapters.message_tools import MessageTools
+from adapters.organisation_tools import OrganisationTools
+from adapters.paper_messages import PaperMessages
 from adapters.twilio_line import TwilioStreams
 from adapters.twilio_telephony import TwilioTelephony
 from adapters.webrtc_vad import WebrtcDetector
 from domain.fallback import FallbackBrain, FallbackSpeech, FallbackVoice, Provider
-from domain.ports import Brain, Bus, Clock, Documents, Ports, Queue, Speech, Unavailable, Voice
+from domain.outbox import Outbox
+from domain.ports import (
+    Blobs,
+    Brain,
+    Bus,
+    Clock,
+    Documents,
+    Fetch,
+    Knowledge,
+    Messages,
+    NotSent,
+    Ports,
+    Queue,
+    Secrets,
+    Speech,
+    TooBig,
+    Unavailable,
+    Unreadable,
+    Voice,
+    Web,
+)
+from schemas.message_template import Channel
 from schemas.settings import BrainName, Paced, Settings, SpeechName, VoiceName
 
 T = TypeVar("T")
@@ -59,10 +91,25 @@ VARIABLES = {
     "pubsub_emulator": "PUBSUB_EMULATOR_HOST",
     "queue": "OFFHOOK_QUEUE",
     "queue_endpoint": "OFFHOOK_QUEUE_ENDPOINT",
+    "calendar_endpoint": "OFFHOOK_CALENDAR_ENDPOINT",
+    "knowledge": "OFFHOOK_KNOWLEDGE",
+    "blobs": "OFFHOOK_BLOBS",
+    "bucket": "OFFHOOK_BUCKET",
+    "storage_endpoint": "OFFHOOK_STORAGE_ENDPOINT",
     "tasks_queue": "OFFHOOK_TASKS_QUEUE",
     "tasks_account": "OFFHOOK_TASKS_ACCOUNT",
     "tasks_url": "TASKS_URL",
+    "secrets": "OFFHOOK_SECRETS",
+    "secrets_endpoint": "OFFHOOK_SECRETS_ENDPOINT",
+    "egress_ports": "OFFHOOK_EGRESS_PORTS",
+    "egress_allow": "OFFHOOK_EGRESS_ALLOW",
     "certificates_url": "OFFHOOK_CERTIFICATES_URL",
+    "messages": "OFFHOOK_MESSAGES",
+    "sms_from": "OFFHOOK_SMS_FROM",
+    "twilio_endpoint": "OFFHOOK_TWILIO_ENDPOINT",
+    "mail": "OFFHOOK_MAIL",
+    "smtp_url": "OFFHOOK_SMTP_URL",
+    "mail_from": "OFFHOOK_MAIL_FROM",
     "most_calls": "OFFHOOK_MOST_CALLS",
     "speech_workers": "OFFHOOK_SPEECH_WORKERS",
 }
@@ -72,11 +119,20 @@ PRODUCTION = {
     "documents": "firestore",
     "bus": "pubsub",
     "queue": "cloud_tasks",
+    "knowledge": "firestore",
+    "blobs": "cloud_storage",
+    "secrets": "secret_manager",
     "speech": "google",
     "voice": "google",
     "brain": "gemini",
+    "messages": "twilio",
+    "mail": "off",
 }
 """What production uses unless told otherwise."""
+
+PAGE_S = 20.0
+LARGEST_PAGE = 20_000_000
+"""Bytes of a web page or a file at an address."""
 
 Reveal = Callable[[Mapping[str, str]], Mapping[str, str]]
 
@@ -94,6 +150,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, reveal: Reveal = 
     if stage not in ("development", "production"):
         raise BadSettings(f"OFFHOOK_ENVIRONMENT is {stage!r}; it is development or production")
     production = stage == "production"
+    if "smtp_url" in given:
+        given.setdefault("mail", "smtp")
     if production:
         given = PRODUCTION | given
     if "gemini_api_key" in given:
@@ -140,19 +198,25 @@ def _kept(path: Path) -> str:
     return path.read_text().strip()
 
 
-ADAPTERS = ("documents", "bus", "queue", "speech", "voice", "brain")
+ADAPTERS = ("documents", "bus", "queue", "secrets", "speech", "voice", "brain", "knowledge", "blobs")
 """The ports whose adapter is a setting."""
+
+_CHANNELS: Mapping[Channel, str] = {"sms": "messages", "email": "mail"}
+"""By channel: the setting that says who sends."""
 
 PACKAGES = {
     ("documents", "firestore"): ("google.cloud.firestore_v1", "google"),
     ("bus", "pubsub"): ("google.pubsub_v1", "google"),
     ("queue", "cloud_tasks"): ("google.cloud.tasks_v2", "google"),
+    ("secrets", "secret_manager"): ("google.cloud.secretmanager_v1", "google"),
     ("speech", "google"): ("google.cloud.speech_v2", "google"),
     ("speech", "gemini"): ("google.genai", "google"),
     ("speech", "pocketsphinx"): ("pocketsphinx", "embedded"),
     ("voice", "google"): ("google.cloud.texttospeech", "google"),
     ("voice", "espeak"): ("espeakng_loader", "embedded"),
     ("brain", "gemini"): ("google.genai", "google"),
+    ("knowledge", "firestore"): ("google.cloud.firestore_v1", "google"),
+    ("blobs", "cloud_storage"): ("google.auth", "google"),
 }
 """By port and adapter: the package that it needs, and the extra of ours that brings it."""
 
@@ -174,7 +238,7 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         _refuse_missing_extras(settings, ADAPTERS)
-        # What delivers events and tasks is opened last and so left first: who takes them needs all the others.
+        bus, queue = _bus(settings, clock), _queue(settings, clock)
         documents = await _enter(stack, _documents(settings, clock))
         speech = [
             Provider(name, await _enter(stack, _speech(settings, name)))
@@ -188,8 +252,36 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             Provider(name, await _enter(stack, _voice(settings, name)))
             for name in dict.fromkeys((settings.voice, *settings.voice_next))
         ]
-        bus = await _enter(stack, _bus(settings, clock))
-        queue = await _enter(stack, _queue(settings, clock))
+        diaries = {"google": await _enter(stack, google_calendar(settings))}
+        knowledge = await _enter(stack, _knowledge(settings))
+        blobs = await _enter(stack, _blobs(settings))
+        keeper = await _enter(stack, _secrets(settings))
+        egress = await _enter(stack, Egress(settings.egress_allow, settings.egress_ports))
+        calendars = AppointmentBook(documents, clock, bus, queue, diaries)
+        channels = frozenset(channel for channel, name in _CHANNELS.items() if getattr(settings, name) != "off")
+        outbox = Outbox(documents, queue, clock, settings.shared_sms_sender, channels)
+        tools = await _enter(
+            stack,
+            OrganisationTools(
+                JoinedTools(
+                    BuiltinTools(documents, clock, calendars),
+                    KnowledgeTools(knowledge, documents),
+                    MessageTools(outbox, clock),
+                ),
+                HttpTools(egress, keeper),
+                McpTools(egress, keeper, documents, clock),
+                documents,
+                clock,
+            ),
+        )
+        messages: dict[Channel, Messages] = {}
+        if "sms" in channels:
+            messages["sms"] = await _enter(stack, _sms(settings, documents, clock))
+        if "email" in channels:
+            messages["email"] = await _enter(stack, _mail(settings, documents, clock))
+        # What delivers events and tasks is opened last and so left first: who takes them needs all the others.
+        await _enter(stack, bus)
+        await _enter(stack, queue)
         yield Ports(
             settings=settings,
             clock=clock,
@@ -201,7 +293,15 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
             speech=FallbackSpeech(speech),
             brain=FallbackBrain(brain),
             voice=FallbackVoice(voice),
-            tools=BuiltinTools(documents, clock),
+            knowledge=knowledge,
+            blobs=blobs,
+            reader=DocumentReader(),
+            fetch=_fetching(egress),
+            tools=tools,
+            secrets=keeper,
+            web=egress,
+            messages=messages,
+            calendars=calendars,
             detector=WebrtcDetector,
             adapters={port: ", ".join(settings.adapters(port)) for port in ADAPTERS},
         )
@@ -215,6 +315,9 @@ async def open_port(settings: Settings, port: str) -> AsyncIterator[Any]:
         "documents": lambda: _documents(settings, clock),
         "bus": lambda: _bus(settings, clock),
         "queue": lambda: _queue(settings, clock),
+        "knowledge": lambda: _knowledge(settings),
+        "blobs": lambda: _blobs(settings),
+        "secrets": lambda: _secrets(settings),
         "speech": lambda: _speech(settings, settings.speech),
         "voice": lambda: _voice(settings, settings.voice),
         "brain": lambda: _brain(settings, settings.brain),
@@ -222,6 +325,11 @@ async def open_port(settings: Settings, port: str) -> AsyncIterator[Any]:
     _refuse_missing_extras(settings, [port])
     async with AsyncExitStack() as stack:
         yield await _enter(stack, make[port]())
+
+
+def google_calendar(settings: Settings) -> GoogleCalendar:
+    """What enters appointments into Google's calendars, for who `async with`s it."""
+    return GoogleCalendar(settings.calendar_endpoint)
 
 
 def _refuse_missing_extras(settings: Settings, ports: Sequence[str]) -> None:
@@ -282,6 +390,64 @@ def _queue(settings: Settings, clock: Clock) -> Queue:
             return SqliteQueue(_home(settings) / "queue.db", clock)
 
 
+def _knowledge(settings: Settings) -> Knowledge:
+    match settings.knowledge:
+        case "firestore":
+            from adapters.firestore_knowledge import FirestoreKnowledge
+            from adapters.gemini_embeddings import GeminiEmbeddings
+
+            return FirestoreKnowledge(
+                GeminiEmbeddings(**_gemini(settings)),
+                settings.google_project,
+                settings.firestore_database,
+                **_emulator(settings.firestore_emulator),
+            )
+        case "sqlite":
+            from adapters.sqlite_knowledge import SqliteKnowledge
+
+            return SqliteKnowledge(_home(settings) / "knowledge.db")
+
+
+def _blobs(settings: Settings) -> Blobs:
+    match settings.blobs:
+        case "cloud_storage":
+            from adapters.cloud_storage_blobs import GOOGLE, CloudStorageBlobs
+
+            bucket = settings.bucket or f"{settings.google_project}-offhook"
+            return CloudStorageBlobs(bucket, settings.storage_endpoint or GOOGLE)
+        case "files":
+            from adapters.file_blobs import FileBlobs
+
+            return FileBlobs(_home(settings) / "blobs")
+
+
+def _secrets(settings: Settings) -> Secrets:
+    match settings.secrets:
+        case "secret_manager":
+            from adapters.google_secrets import GoogleSecrets
+
+            return GoogleSecrets(settings.google_project, **_server(settings.secrets_endpoint))
+        case "local":
+            from adapters.local_secrets import LocalSecrets
+
+            return LocalSecrets(_home(settings) / "secrets")
+
+
+def _fetching(web: Web) -> Fetch:
+    """How documents are read from web pages: as everything that people name, through the guard."""
+
+    async def fetch(url: str) -> tuple[str, str, bytes]:
+        try:
+            answer = await web.fetch("GET", url, within_s=PAGE_S, most_bytes=LARGEST_PAGE)
+        except (NotSent, TooBig) as problem:
+            raise Unreadable(str(problem)) from None
+        if answer.status != 200:
+            raise Unreadable(f"the page's server answered {answer.status}")
+        return answer.url, answer.headers.get("content-type", ""), answer.body
+
+    return fetch
+
+
 def _speech(settings: Settings, name: SpeechName) -> Speech:
     match name:
         case "google":
@@ -337,6 +503,22 @@ def _voice(settings: Settings, name: VoiceName) -> Voice:
             from adapters.espeak_voice import EspeakVoice
 
             return EspeakVoice()
+
+
+def _sms(settings: Settings, documents: Documents, clock: Clock) -> Messages:
+    if settings.messages == "paper":
+        return PaperMessages(documents, clock)
+    from adapters.twilio_messages import TwilioMessages
+
+    return TwilioMessages(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_endpoint)
+
+
+def _mail(settings: Settings, documents: Documents, clock: Clock) -> Messages:
+    if settings.mail == "paper":
+        return PaperMessages(documents, clock)
+    from adapters.smtp_mail import SmtpMail
+
+    return SmtpMail(settings.smtp_url, settings.mail_from, clock)
 
 
 def _gemini(settings: Settings) -> dict[str, Any]:

@@ -84,6 +84,8 @@ class RunTool:
     call: ToolCall
     acts: bool
     timeout_ms: int
+    again: bool = False
+    """It was asked before, over a line that was lost: it may have acted."""
     aside: bool = False
     """The conversation goes on meanwhile: whatever becomes of the reply, it isn't stopped but by StopTool."""
 

@@ -304,19 +304,9 @@ class Conversation:
         elif running:
             self._begin_reply()
             self._say(self.version.phrases.go_on)
-            self._run_again(flow)
+            self._go(self.walk.again(flow, self._moment))  # as the same effect, whose outcome isn't known
         else:
             self._go_on(flow, first=self.version.phrases.go_on)
-
-    def _run_again(self, flow: FlowState) -> None:
-        """A tool was under way when the line was lost, and whether it acted isn't known: as the same effect, it is
-        asked again."""
-        node = self.walk.nodes[flow.node]
-        if isinstance(node, Function):
-            tool = self.tools[node.tool]
-            if tool.acts and tool.if_unknown == "escalate":
-                return self._give_up(f"the outcome of {node.tool} is unknown")
-        self._go(self.walk.again(flow, self._moment))
 
     # --- the caller speaks ---
 
@@ -637,8 +627,8 @@ class Conversation:
                 self._close()
             case Ask(fallback=fallback):
                 self._think(fallback)
-            case Run(tool=name, arguments=arguments):
-                self._run_node(step.state, name, arguments)
+            case Run(tool=name, arguments=arguments, again=again):
+                self._run_node(step.state, name, arguments, again)
             case PutThrough(number=number, way_back=way_back, briefing=briefing):
                 number = number or self.version.transfer_number or ""
                 if number:
@@ -902,16 +892,16 @@ class Conversation:
         node = self.walk.nodes[flow.node]
         return [self.tools[name] for name in getattr(node, "tools", ()) if name in self.tools]
 
-    def _run(self, call: ToolCall, aside: bool = False) -> None:
+    def _run(self, call: ToolCall, aside: bool = False, again: bool = False) -> None:
         tool = self.tools[call.tool]
         self._note_tool(call.tool)
         call = call.model_copy(update={"agent": self.version.agent, "caller": self.state.caller})
-        self._do(a.RunTool(call, acts=tool.acts, timeout_ms=tool.timeout_ms, aside=aside))
+        self._do(a.RunTool(call, tool.acts, tool.timeout_ms, again, aside))
 
     def _note_tool(self, name: str) -> None:
         self.state.turn = self._turn.model_copy(update={"tools": (*self._turn.tools, name)})
 
-    def _run_node(self, flow: FlowState, name: str, arguments: dict[str, Any]) -> None:
+    def _run_node(self, flow: FlowState, name: str, arguments: dict[str, Any], again: bool) -> None:
         """The node's own tool: a short one is waited for, a long one leaves the caller free to talk."""
         state, tool = self.state, self.tools.get(name)
         if name == PRESS_KEYS:
@@ -925,7 +915,7 @@ class Conversation:
         state.running = f"{flow.node}.{flow.visit}.{state.reply}"
         is_long = tool.timeout_ms > LONG_MS
         call = ToolCall(id=state.running, tool=name, arguments=arguments, key=self._key(name, arguments))
-        self._run(call, aside=is_long)
+        self._run(call, aside=is_long, again=again)
         if is_long:
             state.errand = name
             if not state.said:
@@ -980,7 +970,8 @@ class Conversation:
         assert state.flow
         if signal.error is None:
             node = self.walk.nodes[state.flow.node]
-            saves = self.tools[node.tool].saves if isinstance(node, Function) else {}
+            tool = self.tools.get(node.tool) if isinstance(node, Function) else None
+            saves = tool.saves if tool else {}
             return self._go(self.walk.returned(state.flow, signal.output or {}, saves, self._moment))
         if not signal.unknown and (step := self.walk.failed(state.flow, self._moment)):
             return self._go(step)

@@ -23,16 +23,18 @@ WORDS = frozenset({"and", "or", "not", "exists", "not_exist", "not_exists", "con
 """What other formats write where CEL has signs, in any case."""
 LITERALS = frozenset({"true", "false", "null"})
 _TYPES = frozenset({"bool", "int", "uint", "double", "bytes", "string", "list", "map", "type", "null_type", "dyn"})
-RESERVED = LITERALS | WORDS | _TYPES | frozenset({
-    "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
+_CEL_WORDS = frozenset({
+    "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
     "namespace", "return", "var", "void", "while",
 })
+"""CEL keeps them for later."""
+RESERVED = LITERALS | WORDS | _TYPES | _CEL_WORDS | {"in"}
 """Names that no equation can read a variable by."""
 # fmt: on
 
 _TOKEN = re.compile(
     r"(?P<space>\s+)"
-    r"|\{\{\s*(?P<braced>[^{}]*?)\s*\}\}"
+    r"|\{\{(?P<braced>[^{}]*)\}\}"
     r"""|(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
     r"|(?P<number>(?:0x[0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)u?)"
     r"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)"
@@ -88,9 +90,10 @@ def tokens(equation: str) -> list[Token]:
         end = at
         match kind:
             case "braced":
-                if not _NAME.fullmatch(match["braced"]):
-                    raise refuse(equation, start, f"{match['braced']!r} is not the name of a variable")
-                found.append(Token("name", match["braced"], start, braced=True))
+                name = match["braced"].strip()
+                if not _NAME.fullmatch(name) or name in RESERVED:
+                    raise refuse(equation, start, f"{name!r} is not the name of a variable")
+                found.append(Token("name", name, start, braced=True))
             case "word":
                 found.append(_word(equation, text, start, before, equation[at:].lstrip()[:1] == "("))
             case "number" if _is_sign_of_a_number(found):
@@ -135,4 +138,6 @@ def _word(equation: str, text: str, at: int, before: Token | None, called: bool)
         return Token("function", text, at)
     if text in LITERALS:
         return Token("literal", text, at)
+    if text in _CEL_WORDS:
+        raise refuse(equation, at, f"no variable can be called {text!r}")
     return Token("type" if text in _TYPES else "name", text, at)

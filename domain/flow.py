@@ -5,6 +5,7 @@ same request that writes the reply.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -207,7 +208,7 @@ class Walk:
 
     def again(self, state: FlowState, moment: Moment) -> Step:
         """The node's tool once more, as the same effect."""
-        return Step(state, (), self._run(self.nodes[state.node], state, moment))
+        return Step(state, (), replace(self._run(self.nodes[state.node], state, moment), again=True))
 
     def returned(self, state: FlowState, output: Mapping[str, Any], saves: Mapping[str, str], moment: Moment) -> Step:
         """The node's tool came back. `saves` are the tool's own; the node's come before them."""

@@ -1,6 +1,8 @@
 """Every door to the outside. Streams in, streams out, our own types only; an adapter conforms by its shape.
 
-An adapter that can fail by itself also offers `async check()`, which raises Unavailable; `/health/{port}` asks it.
+An adapter that can fail by itself also offers `async check()`, which raises Unavailable; `/health/{port}` asks it. One
+that may be allowed to read but not to write offers `async check_writing()` too, which tries to, without effect: that
+costs more, and only the doctor asks it.
 
 Stopping a stream means cancelling the task that iterates it (and closing the iterator, see `contextlib.aclosing`):
 an adapter frees what it holds then, and lets CancelledError pass.
@@ -8,9 +10,12 @@ an adapter frees what it holds then, and lets CancelledError pass.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, Protocol, TypeVar
 
+from schemas.appointment import Appointment, Booking
+from schemas.knowledge_document import FileKind
+from schemas.message_template import Channel
 from schemas.organisation import Organisation
 from schemas.passage import Passage
 from schemas.remark import Remark
@@ -412,6 +417,125 @@ class Tools(Protocol):
         ...
 
 
+# --- Blobs, Pages, Reader: where a document's words come from ---
+
+
+class Blobs(Protocol):
+    """Files by path: segments of letters, digits and `._-`, with slashes between. Each at most 20 MB.
+
+    A write that was cancelled may or may not have happened, but never in part; one that returned is durable. Raises
+    Unavailable when the store can't be reached, ValueError for a malformed path or a file that is too large."""
+
+    async def put(self, path: str, content: bytes) -> None:
+        """Replaces it whole, or creates it."""
+        ...
+
+    async def get(self, path: str) -> bytes | None: ...
+
+    async def delete(self, path: str) -> None:
+        """Nothing happens if it doesn't exist."""
+        ...
+
+    async def exists(self, path: str) -> bool: ...
+
+
+class Unreadable(Exception):
+    """A file or page that no passages can be made of. The message says why, in a sentence for whoever gave it."""
+
+
+Fetch = Callable[[str], Awaitable[tuple[str, str, bytes]]]
+"""From a web page's address to where it was found in the end, its content type (may be empty), and what it holds.
+Asks no address of a private network. Raises Unreadable for an address that may not or can't be asked, Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a document says."""
+
+    title: str
+    """What it calls itself; empty if it doesn't."""
+    passages: Sequence[str]
+    """In order, each understandable alone: the headings that it stands under come first."""
+
+
+class Reader(Protocol):
+    async def read(self, kind: FileKind, content: bytes) -> Reading:
+        """Raises Unreadable, also for what takes too long or holds too much. Cancelling stops it."""
+        ...
+
+
+# --- Secrets, Web: what tools need of the outside ---
+
+
+class Secrets(Protocol):
+    """An organisation's own secrets, by name (`schemas.variable.Name`). Values reach no log, document or error.
+
+    All raise Unavailable, and ValueError for a name or a value that can't be one. A write that was cancelled may or may
+    not have happened."""
+
+    async def get(self, organisation: str, name: str) -> str | None:
+        """Its value, which may be a minute old elsewhere than where it was put; None if it isn't set."""
+        ...
+
+    async def put(self, organisation: str, name: str, value: str) -> None:
+        """Sets or replaces it. A value is 1 to 10,000 printable characters of ASCII: it goes into headers."""
+        ...
+
+    async def forget(self, organisation: str, name: str) -> None:
+        """Nothing happens if it isn't set."""
+        ...
+
+    async def names(self, organisation: str) -> Sequence[str]:
+        """Those that are set, in order."""
+        ...
+
+
+class NotSent(Unavailable):
+    """Nothing reached the far end: it may not be asked, or nobody could be reached there."""
+
+
+class TooBig(Unavailable):
+    """The answer came and was too long to be read."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server of somebody's answered. Untrusted."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By name in lower case."""
+    body: bytes
+    """Unpacked."""
+    url: str
+    """Where it came from, after redirects."""
+
+
+class Web(Protocol):
+    """Everything that goes out to addresses which organisations name."""
+
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        within_s: float = 10.0,
+        most_bytes: int = 1_000_000,
+    ) -> Answer:
+        """The answer, whatever its status. Only http and https to public addresses, redirects included.
+
+        Raises NotSent, TooBig, and Unavailable for anything else that happened once the request was on its way; none
+        of them tells more of the address than its host. Cancelling closes the connection; the request may have had
+        its effect."""
+        ...
+
+
 # --- Knowledge: what documents say ---
 
 
@@ -432,6 +556,128 @@ class Knowledge(Protocol):
     ) -> Sequence[Passage]:
         """The passages that answer a question best, the best first, of these documents (ids; "*" for all). None if
         nothing is like it. Raises Unavailable."""
+        ...
+
+
+# --- Messages: text messages, e-mails ---
+
+
+class Refused(Exception):
+    """A provider won't ever send this message: no such address, a sender that may not, a recipient who wants none. The
+    message is one sentence, safe to log."""
+
+    def __init__(self, why: str, *, opted_out: bool = False) -> None:
+        super().__init__(why)
+        self.opted_out = opted_out
+        """The recipient told the provider to send no more."""
+
+
+class Uncertain(Exception):
+    """A provider's answer was lost: the message was sent, or it wasn't. The message is one sentence, safe to log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A text message or an e-mail."""
+
+    id: str
+    """Ours: the same at every attempt."""
+    to: str
+    """E.164, or an e-mail address."""
+    text: str
+    sender: str = ""
+    """SMS: the number that it comes from; e-mail: a name beside the deployment's address."""
+    subject: str = ""
+    reply_to: str = ""
+    unsubscribe_url: str = ""
+    """For e-mail: where one ends them, with one click (RFC 8058)."""
+    status_url: str = ""
+    """For SMS: where to tell what becomes of it; empty for nowhere."""
+
+
+class Messages(Protocol):
+    """One channel's provider."""
+
+    async def send(self, message: Outgoing) -> str:
+        """Hands it to the provider, once; the provider's name for it. Raises Unavailable if it surely wasn't sent and
+        may be another time, Refused if it never will be, Uncertain if nobody knows. Cancelling: the same as
+        Uncertain."""
+        ...
+
+
+# --- Calendars: appointments ---
+
+
+class Declined(Exception):
+    """An appointment that can't be booked or cancelled. The message says why, in sentences for the caller."""
+
+    def __init__(self, why: str, instead: Sequence[datetime] = ()) -> None:
+        super().__init__(why)
+        self.instead = instead
+        """Times that are free, in the organisation's time zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a calendar has to offer."""
+
+    times: Sequence[datetime]
+    """When an appointment can begin, in order, in the organisation's time zone."""
+    why: str = ""
+    """Why the one that was asked for isn't among them, or there are none: a sentence for the caller. Else empty."""
+    instead: Sequence[datetime] = ()
+    """With that: some free times that come closest."""
+
+
+class Calendars(Protocol):
+    """Organisations' appointments. All raise Unavailable. A `calendar` is its id; days and times of day are in the
+    organisation's time zone."""
+
+    async def offer(
+        self, organisation: Organisation, calendar: str, first: date, last: date, time: str = "", minutes: int = 0
+    ) -> Offer:
+        """What is free from one day to another, for an appointment of that length (0: one slot). `time` ("14:30") asks
+        for that time of the first day. Raises Declined if there is no such calendar."""
+        ...
+
+    async def book(self, organisation: Organisation, booking: Booking, key: str) -> Appointment:
+        """Once per key: another time, the same appointment comes back. Raises Declined. Cancelled, or Unavailable, it
+        may have been booked: ask again with the same key."""
+        ...
+
+    async def cancel(self, organisation: Organisation, appointment: str, key: str = "") -> Appointment:
+        """By its id. One that was cancelled already comes back as it is. Raises Declined if there is none or it has
+        begun. Cancelled, or Unavailable, it may have happened."""
+        ...
+
+    async def upcoming(self, organisation: Organisation, phone: str = "", conversation: str = "") -> list[Appointment]:
+        """Those of a phone number and those that were booked in a conversation which haven't begun, in order; cancelled
+        ones among them."""
+        ...
+
+    async def get(self, organisation: Organisation, appointment: str) -> Appointment | None:
+        """By its id."""
+        ...
+
+    async def settle(self, organisation: str, appointment: str) -> None:
+        """Lets everybody know of an appointment's state who doesn't yet. Harmless at any time."""
+        ...
+
+
+class Diary(Protocol):
+    """A calendar elsewhere, into which appointments are entered. Its other entries keep their times taken."""
+
+    async def busy(self, calendar: str, begins: datetime, ends: datetime) -> list[tuple[datetime, datetime]]:
+        """When it has entries, ours among them, in UTC. Raises Unavailable."""
+        ...
+
+    async def enter(self, organisation: Organisation, appointment: Appointment) -> bool:
+        """Once per appointment, however often it is asked to. False: it wasn't, for another entry got there first.
+        Raises Unavailable; it may have been entered then, or if this is cancelled."""
+        ...
+
+    async def strike(self, appointment: Appointment) -> None:
+        """Takes an appointment out again, if it is there. Raises Unavailable."""
         ...
 
 
@@ -475,7 +721,15 @@ class Ports:
     brain: Brain
     voice: Voice
     tools: Tools
+    calendars: Calendars
     knowledge: Knowledge
+    blobs: Blobs
+    reader: Reader
+    fetch: Fetch
+    secrets: Secrets
+    web: Web
+    messages: Mapping[Channel, Messages]
+    """Without a channel that the deployment doesn't send by."""
     detector: Callable[[], Detector]
     """A new one for each call."""
     adapters: Mapping[str, str]

@@ -9,10 +9,12 @@ import orjson
 import structlog
 
 from domain.acts import RunTool, Think
+from domain.once import NotBegun
 from domain.ports import Brain, ToolRequest, Tools, Unavailable, Usage, Words
 from domain.sentences import Sentences
 from schemas.organisation import Organisation
 from schemas.signals import Failed, Requested, Returned, Signal, Thought, ThoughtOut
+from schemas.tool import ToolResult
 
 log = structlog.get_logger()
 
@@ -51,26 +53,42 @@ def _storable(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def run_tool(tools: Tools, organisation: Organisation, act: RunTool) -> Returned:
-    """What the tool came to, within its time. An acting tool that went away before it said so may have acted: one that
-    honours its key is asked once more, since it then says what came of the first time. If that fails as well, the
-    error says that the outcome is unknown. Cancelling abandons it; an acting tool may still have acted."""
-    call, lost = act.call, f"the outcome of {act.call.tool} is unknown: " if act.acts else ""
+    """What the tool came to, within its time. An acting tool that went away before it said so may have acted: it is
+    asked once more, since it then says what came of the first time, unless it says beforehand that it can't tell. If
+    that fails as well, the outcome is unknown. Cancelling abandons it; an acting tool may still have acted."""
+    call, acts = act.call, act.acts
+    begun = act.again
+    """Whether it may have acted."""
+
+    async def ask() -> ToolResult:
+        nonlocal begun
+        try:
+            return await tools.run(organisation, call)
+        except NotBegun:
+            raise
+        except Unavailable:
+            begun = True
+            raise
+
+    def lost(why: str, unknown: bool) -> Returned:
+        prefix = f"the outcome of {call.tool} is unknown: " if unknown else ""
+        return Returned(at=0, id=call.id, error=f"{prefix}{why}", unknown=unknown)
+
     try:
         async with asyncio.timeout(act.timeout_ms / 1000):
             try:
-                result = await tools.run(organisation, call)
+                result = await ask()
             except Unavailable as problem:
-                if not act.acts or (await tools.offered(organisation))[call.tool].if_unknown != "retry":
+                tool = (await tools.offered(organisation)).get(call.tool)
+                if not acts or tool is None or tool.if_unknown == "escalate":
                     raise
                 log.warning("tool_asked_again", tool=call.tool, key=call.key, why=str(problem))
-                result = await tools.run(organisation, call)
+                result = await ask()
     except TimeoutError:
-        return Returned(
-            at=0, id=call.id, error=f"{lost}{call.tool} took longer than {act.timeout_ms} ms", unknown=act.acts
-        )
+        return lost(f"{call.tool} took longer than {act.timeout_ms} ms", acts)
     except Unavailable as problem:
-        return Returned(at=0, id=call.id, error=f"{lost}{problem}", unknown=act.acts)
+        return lost(str(problem), acts and begun)
     except Exception:  # a tool's bug is the tool's failure; the call goes on
         log.exception("tool_broke", tool=call.tool)
-        return Returned(at=0, id=call.id, error=f"{call.tool} broke")
+        return lost(f"{call.tool} broke", acts)
     return Returned(at=0, id=call.id, output=result.output, error=result.error)

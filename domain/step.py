@@ -26,6 +26,8 @@ class Run:
 
     tool: str
     arguments: dict[str, Any]
+    again: bool = False
+    """It was asked before, and nobody knows what came of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,14 @@ async def pin_team(documents: Documents, root: str, version: AgentVersion) -> di
     """The live versions' numbers, by agent, of those that take calls; `root` is the organisation's path.
     Raises Unavailable. Cancelling changes nothing."""
     team: dict[str, int] = {}
-    ahead = _handed_to(version)
+    ahead = handed_to(version)
     while ahead and len(team) < LARGEST:
         known = await asyncio.gather(*(documents.get(f"{root}/agents/{id}") for id in ahead))
         agents = [Agent.model_validate(stored) for stored in known if stored is not None]
         found = {agent.id: agent.live for agent in agents if agent.active}
         team |= found
         versions = await versions_of(documents, root, found)
-        further = {id: None for each in versions.values() for id in _handed_to(each)}
+        further = {id: None for each in versions.values() for id in handed_to(each)}
         ahead = [id for id in further if id not in team and id != version.agent][: LARGEST - len(team)]
     return team
 
@@ -34,6 +34,7 @@ async def versions_of(documents: Documents, root: str, pinned: Mapping[str, int]
     return {agent: AgentVersion.model_validate(each) for agent, each in zip(pinned, stored, strict=True)}
 
 
-def _handed_to(version: AgentVersion) -> list[str]:
+def handed_to(version: AgentVersion) -> list[str]:
+    """Ids of the agents that a version's flow leads to."""
     ids = {node.agent: None for node in version.flow.nodes if isinstance(node, Handoff)}
     return [id for id in ids if id != version.agent and id.isidentifier()]

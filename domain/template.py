@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from domain.moment import Moment
 from domain.saying import say
+from domain.writing import write
 from schemas.variable import Kind, Value
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([a-z][a-z0-9_]*)\s*\}\}")
@@ -23,6 +24,25 @@ def aloud(text: str, values: Mapping[str, Value], kinds: Mapping[str, Kind], mom
         return say(kinds.get(name, "text"), values[name], moment) if name in values else ""
 
     return _PLACEHOLDER.sub(spoken, text)
+
+
+def written(
+    text: str, values: Mapping[str, Value], kinds: Mapping[str, Kind], moment: Moment, language: str = "en-US"
+) -> str:
+    """The text with each value in writing; a name without a value leaves nothing behind."""
+
+    def in_writing(match: re.Match[str]) -> str:
+        name = match[1]
+        return write(kinds.get(name, "text"), values[name], moment, language) if name in values else ""
+
+    return _PLACEHOLDER.sub(in_writing, text)
+
+
+def misspelt(text: str) -> str:
+    """The first thing in a text that looks like a placeholder and is none, or nothing."""
+    rest = _PLACEHOLDER.sub("", text)
+    found = re.search(r"\{\{.{0,40}|.{0,40}\}\}", rest)
+    return found[0] if found else ""
 
 
 def plain(text: str, values: Mapping[str, Value]) -> Value | None:

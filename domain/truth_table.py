@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise, product
+from math import prod
 
 from domain import conditions
 from domain.equation_tokens import Token, tokens
@@ -29,10 +30,10 @@ class Truth:
     rows: Mapping[tuple[Sample, ...], bool | None]
     whole: bool
     """Whether these are all the cases: what holds in none of them never does."""
-
-    @property
-    def never(self) -> bool:
-        return self.whole and True not in self.rows.values()
+    unset: Mapping[str, frozenset[bool | None]]
+    """By name: what it comes to while that variable is null, as far as it was tried."""
+    never: bool
+    """Whether it is false whatever its variables are."""
 
     def needs(self, name: str) -> bool:
         """Whether it can't hold while the variable is unset."""
@@ -46,51 +47,48 @@ class Truth:
         """Whether it can't even be told while the variable is unset."""
         return self._while_unset(name) == {None}
 
-    def _while_unset(self, name: str) -> set[bool | None]:
-        if name not in self.names:
-            return {True, False}
-        i = self.names.index(name)
-        return {truth for row, truth in self.rows.items() if row[i] is None}
+    def _while_unset(self, name: str) -> frozenset[bool | None]:
+        return self.unset.get(name, frozenset({True, False}))
 
 
-def truth(equation: str, variables: Mapping[str, Variable], beside: Sequence[str] = ()) -> Truth:
-    """Sampled so finely that it can be laid beside other equations. Raises BadEquation. Bounded: at most MOST_ROWS
+def truth(equation: str, variables: Mapping[str, Variable], beside: Sequence[str] = (), most: int = MOST_ROWS) -> Truth:
+    """Sampled so finely that it can be laid beside other equations. Raises BadEquation. Bounded: at most so many
     evaluations, and none that was made before."""
     names = tuple(sorted(conditions.names(equation)))
     compared = [constants(other) for other in (equation, *beside)]
-    return _truth(
-        equation,
-        names,
-        tuple(
-            samples(name, variables.get(name), [value for each in compared for value in each.get(name, ())])
-            for name in names
-        ),
+    sampled = tuple(
+        samples(name, variables.get(name), [value for each in compared for value in each.get(name, ())])
+        for name in names
     )
+    return _truth(equation, names, sampled, most)
 
 
 @lru_cache(maxsize=4096)
-def _truth(equation: str, names: tuple[str, ...], samples: tuple[tuple[Sample, ...], ...]) -> Truth:
-    cases = 1
-    for values in samples:
-        cases *= len(values)
-    whole = cases <= MOST_ROWS and _only_compares(tokens(equation))
-    rows = dict[tuple[Sample, ...], bool | None]()
-    for row in _spread(samples, cases):
-        rows[row] = conditions.outcome(equation, names, dict(zip(names, row, strict=True)))
-    return Truth(names, rows, whole)
+def _truth(equation: str, names: tuple[str, ...], sampled: tuple[tuple[Sample, ...], ...], most: int) -> Truth:
+    cases = prod(map(len, sampled))
+    whole = cases <= most and _only_compares(tokens(equation))
+    tried = list(product(*sampled)) if cases <= most else _spread(sampled, most)
+    rows = dict(zip(tried, conditions.outcomes(equation, names, tried), strict=True))
+    unset = {name: {outcome for row, outcome in rows.items() if row[i] is None} for i, name in enumerate(names)}
+    return Truth(
+        names,
+        rows,
+        whole,
+        unset={name: frozenset(outcomes) for name, outcomes in unset.items() if outcomes},
+        never=whole and True not in rows.values(),
+    )
 
 
-def _spread(samples: Sequence[Sequence[Sample]], cases: int) -> Iterable[tuple[Sample, ...]]:
-    if cases <= MOST_ROWS:
-        return product(*samples)
-    # Too many to try them all: each variable's values in turn, once with all others set and once with all unset.
+def _spread(sampled: Sequence[Sequence[Sample]], most: int) -> list[tuple[Sample, ...]]:
+    """Some of too many cases: each variable unset in turn, then each one's values in turn, with all others set; then
+    the same with all others unset."""
     rows = dict[tuple[Sample, ...], None]()
     for others in (-1, 0):
-        base = [values[others] for values in samples]
-        for i, values in enumerate(samples):
-            for value in values:
-                rows[(*base[:i], value, *base[i + 1 :])] = None
-    return list(rows)[:MOST_ROWS]
+        base = tuple(values[others] for values in sampled)
+        for one_by_one in ([values[:1] for values in sampled], sampled):
+            for i, values in enumerate(one_by_one):
+                rows |= dict.fromkeys((*base[:i], value, *base[i + 1 :]) for value in values)
+    return list(rows)[:most]
 
 
 def samples(name: str, variable: Variable | None, compared: Iterable[Value]) -> tuple[Sample, ...]:

@@ -3,7 +3,7 @@ that a conversation goes on in whatever process the next line reaches."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,8 +13,9 @@ import structlog
 from domain import acts as a
 from domain.conversation import Conversation
 from domain.fallback import chosen
+from domain.knowing import SEARCH_S, Knowing
 from domain.past import batch, batch_path, path_of, read
-from domain.ports import Ports, Taken, Transaction, Unavailable
+from domain.ports import Document, Ports, Taken, Transaction, Unavailable
 from domain.prompt import informed
 from domain.redaction import redact
 from domain.reply import run_tool, think
@@ -29,6 +30,8 @@ from schemas.organisation import Organisation
 
 LONGEST_LINE = 4000
 """Characters."""
+STORE_AGAIN_S = (0.1, 0.5, 2.0)
+"""Pauses before an exchange that couldn't be stored is stored again."""
 BUSY = timedelta(seconds=60)
 """A line that was taken and isn't answered for so long was taken by a process that is gone."""
 
@@ -182,13 +185,10 @@ class Chat:
                 yield thought
 
     async def _search(self, act: a.Think) -> s.Found:
-        """What the documents say; nothing if they can't be asked."""
+        """What the documents say; whoever types can wait for it."""
         organisation, documents = self._conversation.organisation.id, self._conversation.version.knowledge
-        try:
-            passages = await self._ports.knowledge.search(organisation, act.search, documents)
-        except Unavailable as problem:
-            log.warning("documents_not_searched", conversation=self.stored.id, why=str(problem))
-            passages = ()
+        async with Knowing(self._ports.knowledge, organisation, documents) as knowing:
+            passages = await knowing.passages(act.search, SEARCH_S)
         return s.Found(at=0, reply=act.reply, query=act.search, passages=tuple(passages))
 
     def _choose_providers(self) -> None:
@@ -213,12 +213,24 @@ class Chat:
                 tx.put(f"{self._path}/turns/{number:06d}", turn.model_dump(mode="json"))
             tx.put(self._path, self.stored.model_dump(mode="json"))
 
-        try:
-            await self._ports.documents.transact(body)
-        except Taken:
-            raise Busy("another process has taken this conversation over") from None
+        await self._until_stored(body, document)
         self._next_batch += 1
         self._signals, self._turns = [], {}
+
+    async def _until_stored(self, body: Callable[[Transaction], Awaitable[None]], document: Document) -> None:
+        """A write that seemed to fail may have happened: the very same one is tried again. What was said to the caller
+        is lost only if the store stays away."""
+        for pause_s in (*STORE_AGAIN_S, None):
+            try:
+                return await self._ports.documents.transact(body)
+            except Taken:
+                if await self._ports.documents.get(batch_path(self._path, self._next_batch)) == document:
+                    return None
+                raise Busy("another process has taken this conversation over") from None
+            except Unavailable:
+                if pause_s is None:
+                    raise
+                await asyncio.sleep(pause_s)
 
     def _at(self) -> int:
         return round((self._ports.clock.now() - self.stored.started_at).total_seconds() * 1000)

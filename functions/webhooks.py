@@ -23,6 +23,9 @@ from domain.ports import ANY_VOICE, Document, Event, Ports, Task, Transaction, U
 from domain.team import pin_team
 from domain.template import aloud
 from domain.ticket import Ticket, issue
+from functions.message_webhooks import MessageWebhooks
+from functions.signed import signed_form
+from functions.signed import text as _text
 from schemas.agent import Agent, AgentVersion
 from schemas.call import OVER, CallEntry
 from schemas.conversation import Conversation
@@ -62,7 +65,7 @@ GetPorts = Callable[[], Awaitable[Ports]]
 
 def app(get_ports: GetPorts) -> Starlette:
     """The webhooks as one ASGI app."""
-    webhooks = Webhooks(get_ports)
+    webhooks, messages = Webhooks(get_ports), MessageWebhooks(get_ports)
     return Starlette(
         routes=[
             Route("/twilio/voice", webhooks.voice, methods=["POST"]),
@@ -70,6 +73,8 @@ def app(get_ports: GetPorts) -> Starlette:
             Route("/twilio/briefing", webhooks.briefing, methods=["POST"]),
             Route("/twilio/accept", webhooks.accept, methods=["POST"]),
             Route("/twilio/status", webhooks.status, methods=["POST"]),
+            Route("/twilio/sms", messages.sms, methods=["POST"]),
+            Route("/twilio/message-status", messages.status, methods=["POST"]),
         ],
         max_body_size=LARGEST_FORM,
     )
@@ -228,19 +233,10 @@ class Webhooks:
 
     async def _signed(self, ports: Ports, request: Request) -> FormData | Response:
         """The form, or the refusal of a request that Twilio didn't sign."""
-        if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            return PlainTextResponse("not a form of Twilio's\n", status_code=403)
-        form = await request.form()
-        query = f"?{request.url.query}" if request.url.query else ""
-        urls = [f"{url}{request.url.path}{query}" for url in ports.settings.public_urls]
-        signature = request.headers.get("x-twilio-signature", "")
-        if any(ports.telephony.verify(url, form, signature) for url in urls):  # type: ignore[arg-type]
-            if not _SID.fullmatch(_text(form, "CallSid")):
-                return PlainTextResponse("CallSid is missing or isn't one\n", status_code=400)
-            return form
-        # The first thing that a deployer gets wrong is PUBLIC_URL, so say what the signature was checked against.
-        log.warning("webhook_refused", why="signature", validated=urls, signed=bool(signature))
-        return PlainTextResponse("wrong signature\n", status_code=403)
+        form = await signed_form(ports, request)
+        if isinstance(form, FormData) and not _SID.fullmatch(_text(form, "CallSid")):
+            return PlainTextResponse("CallSid is missing or isn't one\n", status_code=400)
+        return form
 
     async def _take(self, ports: Ports, sid: str, called: str, caller: str) -> CallEntry:
         """The call's entry, made now unless the webhook came before. Raises _Refused."""
@@ -493,11 +489,6 @@ def _why(problem: Unavailable | TimeoutError | ValidationError) -> str:
     if isinstance(problem, ValidationError):
         return f"what is stored is no {problem.title}"
     return str(problem) or "it took too long"
-
-
-def _text(form: FormData, name: str) -> str:
-    value = form.get(name)
-    return value if isinstance(value, str) else ""
 
 
 def _twiml(text: str) -> Response:

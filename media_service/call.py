@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -11,8 +11,10 @@ import structlog
 from domain import acts as a
 from domain.conversation import Conversation
 from domain.fallback import chosen
+from domain.knowing import Knowing
 from domain.phrases import PhraseBook, RememberingVoice
 from domain.ports import Junk, Key, Line, LineEvent, Mark, Ports, Transcript, Unavailable, VoiceStyle
+from domain.prompt import informed
 from domain.redaction import KeyGuard, redact, redact_unfinished
 from domain.reply import run_tool, think
 from media_service.alongside import alongside
@@ -21,7 +23,7 @@ from media_service.journal import Journal
 from media_service.mouth import Mouth
 from media_service.watchdog import Watchdog
 from schemas.agent import AgentVersion
-from schemas.signals import Deaf, Garbled, Heard, Lost, Opened, Overdue, Pressed, Returned, Signal
+from schemas.signals import Deaf, Found, Garbled, Heard, Lost, Opened, Overdue, Pressed, Returned, Signal
 
 CONFIRM_S = 0.5
 """How long an answer waits for the caller's words to be stored: while its voice begins, and not after."""
@@ -69,6 +71,8 @@ class Call:
         """All that the deployment has; `ports` are those that the agent asks."""
         self._mouth = Mouth(self.line, *self._way_to_speak(version), self._start, self._emit, self._gate)
         self._ear = Ear(version.listening, self.ports.detector(), version.language, self._mouth.played)
+        organisation = self.conversation.organisation.id
+        self._knowing = Knowing(self.ports.knowledge, organisation, version.knowledge)
         self._watchdog = Watchdog(self._mouth.audible_until, self._overdue)
         self._journal = Journal(self.ports.documents, self.ports.clock, self.conversation, self.batch, self._fenced)
         self._thinking: asyncio.Task[None] | None = None
@@ -91,6 +95,7 @@ class Call:
         """Holds the conversation until its line ends. Cancelling ends the line and stores what happened."""
         async with (
             self._journal,
+            self._knowing,
             alongside(self._hear(), self._learn_phrases(), self._journal.write()) as tasks,
         ):
             self._tasks = tasks
@@ -144,8 +149,8 @@ class Call:
             case a.StopTool(id=id):
                 if task := self._aside.pop(id, None):
                     task.cancel()
-            case a.Search():
-                pass
+            case a.Search(words=words):
+                self._knowing.prefetch(words)
             case a.Become(version=version):
                 self._become(version)
             case a.Expect(expectation=expectation):
@@ -167,6 +172,7 @@ class Call:
         """Another agent goes on: with its own voice, ear and providers."""
         self._mouth.change_voice(*self._way_to_speak(version))
         self._ear.listen_as(version.listening)
+        self._knowing.turn_to(version.knowledge)
         self._start(self._learn_phrases())
         if self._transcribing:
             self._transcribing.cancel()
@@ -251,6 +257,10 @@ class Call:
             log.warning("phrases_not_learnt", conversation=self.conversation.id, why=str(problem))
 
     async def _think(self, act: a.Think) -> None:
+        if act.search:
+            passages = tuple(await self._knowing.passages(act.search))
+            self._emit(Found(at=0, reply=act.reply, query=act.search, passages=passages))
+            act = replace(act, prompt=informed(act.prompt, passages))
         async with aclosing(think(self.ports.brain, act)) as signals:  # type: ignore[type-var]
             async for signal in signals:
                 self._emit(signal)

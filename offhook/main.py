@@ -1,11 +1,9 @@
 """The `offhook` command."""
 
-import asyncio
 import logging
 import os
 import socket
 import sys
-from contextlib import AsyncExitStack
 from typing import Annotated, NoReturn
 
 import structlog
@@ -16,25 +14,30 @@ from rich.table import Column, Table
 from starlette.types import ASGIApp
 from structlog.tracebacks import ExceptionDictTransformer
 
-from adapters.wiring import BadSettings, open_ports, read_settings
-from domain.acts import HangUp, PutThrough
-from functions.chat import chat_with
+from adapters.wiring import BadSettings, read_settings
 from media_service.socket import MediaSocket
 from offhook.bench.command import app as bench
 from offhook.call import call
+from offhook.chat import chat
 from offhook.check import check
 from offhook.doctor import examine
 from offhook.exchange import export_flow, import_flow
+from offhook.knowledge import app as knowledge
+from offhook.messages import messages
 from offhook.platform import platform
-from offhook.seed import AGENTS, ORGANISATION, seed
+from offhook.publish import publish
 from schemas.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="AI phone agents, self-hosted.")
 app.command()(call)
+app.command()(chat)
 app.command()(check)
 app.command("import")(import_flow)
 app.command("export")(export_flow)
+app.command()(publish)
+app.command()(messages)
 app.add_typer(bench, name="bench")
+app.add_typer(knowledge, name="knowledge")
 console = Console()
 
 LARGEST_MESSAGE = 16 * 1024 * 1024
@@ -75,7 +78,7 @@ def up(
         "Platform": f"{url}/",
         "Webhooks": f"{url}/twilio/voice  …/next  …/status",
         "Media stream": f"{settings.media_urls[0]}/twilio-stream",
-        "Admin API": f"{url}/api/v1/conversations  …/appointments",
+        "Admin API": f"{url}/api/v1/conversations  …/appointments  …/agents",
         "Owner's key": owner,
         "Data": settings.home,
         "Demo numbers": "+15005550001 books appointments, +15005550002 knows about orders",
@@ -113,54 +116,12 @@ def server(app: ASGIApp, settings: Settings, host: str = "127.0.0.1", log_level:
 
 
 @app.command()
-def chat(
-    agent: Annotated[str, typer.Option(help=f"One of {', '.join(AGENTS)}.")] = "agt_demo_booking",
-) -> None:
-    """Hold an agent's conversation in the terminal. Ctrl-D hangs up."""
-    settings = settings_or_exit()
-    set_up_logs("error")
-    stack = AsyncExitStack()
-    # Typed lines are awaited outside the loop, where Ctrl-C and Ctrl-D work as everywhere.
-    with asyncio.Runner() as runner:
-        try:
-            ports = runner.run(stack.enter_async_context(open_ports(_mute(settings))))
-            runner.run(seed(ports))
-            if (talk := runner.run(chat_with(ports, ORGANISATION, agent))) is None:
-                fail(f"there is no agent {agent!r}; try one of {', '.join(AGENTS)}")
-            said = runner.run(talk.open())
-            try:
-                while _show(said, talk.outcome):
-                    line = input("you    ")
-                    said = runner.run(talk.say(line)) if line.strip() else []
-            except (EOFError, KeyboardInterrupt):
-                console.print("\n[dim]You hang up.[/dim]")
-                runner.run(talk.hang_up())
-        finally:
-            runner.run(stack.aclose())
-
-
-def _mute(settings: Settings) -> Settings:
-    """A chat needs neither recogniser nor voice."""
-    return settings.model_copy(update={"speech": "paced", "voice": "paced"})
-
-
-def _show(said: list[str], outcome: HangUp | PutThrough | None) -> bool:
-    """Prints the agent's sentences; whether the chat goes on."""
-    for sentence in said:
-        console.print(f"[bold cyan]agent[/bold cyan]  {sentence}", highlight=False)
-    match outcome:
-        case HangUp(outcome=came_to):
-            console.print(f"[dim]The agent hangs up: {came_to}.[/dim]", highlight=False)
-        case PutThrough(number=number):
-            console.print(f"[dim]The agent puts you through to {number}.[/dim]", highlight=False)
-    return outcome is None
-
-
-@app.command()
 def doctor() -> None:
     """Say what is configured, what runs embedded, what is missing, and how to add it."""
     settings = settings_or_exit()
-    table = Table("", "what", Column("how it stands", overflow="fold"), "what to do", box=None, header_style="dim")
+    set_up_logs("error")
+    folded = (Column(title, overflow="fold") for title in ("how it stands", "what to do"))
+    table = Table("", "what", *folded, box=None, header_style="dim")
     findings = examine(settings)
     for finding in findings:
         mark = {"ok": "[green]✓[/green]", "note": "[yellow]•[/yellow]", "bad": "[red]✗[/red]"}[finding.level]

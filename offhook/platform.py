@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from adapters.wiring import open_ports
 from domain.ports import Ports
 from domain.reading import warm_up
-from functions import tasks, webhooks
+from functions import tasks, unsubscribe, webhooks
 from functions.admin.app import app as admin
 from functions.workers import do_tasks, take_events
 from media_service.app import MediaService
@@ -42,6 +42,7 @@ def platform(settings: Settings, ready: Callable[[], None] = lambda: None) -> St
 
     media = MediaService(get_ports)
     hooks, admin_api, posted = webhooks.app(get_ports), admin(get_ports), tasks.app(get_ports)
+    unsubscribing = unsubscribe.app(get_ports)
     return Starlette(
         routes=[
             Route("/", page),
@@ -49,6 +50,7 @@ def platform(settings: Settings, ready: Callable[[], None] = lambda: None) -> St
             Route("/twilio/{rest:path}", _Answering(hooks)),
             Route("/api/{rest:path}", _Answering(admin_api)),
             Route("/tasks/{rest:path}", _Answering(posted)),
+            Route("/m/{rest:path}", _Answering(unsubscribing)),
         ],
         lifespan=lifespan,
     )

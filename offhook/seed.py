@@ -1,7 +1,5 @@
-"""The demo data: one organisation, three agents, three numbers, and the owner's key."""
+"""The demo data: one organisation, three agents, their numbers, a calendar, and the owner's key."""
 
-import json
-from collections.abc import Collection
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
@@ -9,9 +7,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from domain.flow_check import FlowRefused, refuse_if_broken
-from domain.ports import Document, Ports, Where
+from domain.ports import Document, Ports, Transaction, Where
 from functions.admin.app import hash_of
-from schemas.agent import Agent, AgentVersion
+from functions.publish import path_of, store
+from schemas.agent import Agent, AgentDraft, AgentVersion, Opening
+from schemas.calendar import Calendar
 from schemas.key import Key
 from schemas.number import Number
 from schemas.organisation import Organisation
@@ -27,32 +27,62 @@ ORDERS = {
     "47129": {"status": "left our warehouse this morning and arrives tomorrow"},
     "83051": {"status": "is waiting for the desk lamp, and leaves on Thursday"},
 }
+CALENDAR = Calendar(
+    id="main",
+    name="Willow Dental",
+    hours=tuple(Opening(day=day, opens="09:00", closes="17:00") for day in ("mon", "tue", "wed", "thu", "fri", "sat")),
+    slot_minutes=15,
+    capacity=100,  # so that rehearsals don't get in each other's way
+    days_ahead=365,
+)
 ITEMS = {"blue-kettle": {"pieces": 12}, "desk-lamp": {"pieces": 3}}
 
 
 async def seed(ports: Ports) -> None:
-    """Writes what isn't there yet: what was changed since stays changed, unless it is of a release before and can't be
-    used any more. The owner's key is always made good."""
+    """Writes what isn't there yet: what was changed since stays changed. The owner's key is always made good, and so is
+    an agent that a release before has written and this one can't use any more."""
     now = ports.clock.now()
     root = f"organisations/{ORGANISATION}"
     demo = Organisation(id=ORGANISATION, name="Demo", slug="demo", time_zone="America/New_York", created_at=now)
-    documents: dict[str, Any] = {root: demo.model_dump(mode="json")}
-    tools = await ports.tools.offered(demo)
-    for id, (file, name, number) in AGENTS.items():
-        agent = Agent(id=id, organisation=ORGANISATION, name=name, live=1)
-        version = demo_version(id, file, now)
-        refuse_if_broken(version.flow, tools)
-        documents[f"{root}/agents/{id}"] = agent.model_dump(mode="json")
-        documents[f"{root}/agents/{id}/versions/1"] = version.model_dump(mode="json")
+    documents: dict[str, Any] = {
+        root: demo.model_dump(mode="json"),
+        f"{root}/calendars/{CALENDAR.id}": CALENDAR.model_dump(mode="json"),
+    }
+    for id, (_, _, number) in AGENTS.items():
         line = Number(number=number, organisation=ORGANISATION, agent=id)
         documents[f"numbers/{number}"] = line.model_dump(mode="json")
     documents |= {f"{root}/orders/{number}": order for number, order in ORDERS.items()}
     documents |= {f"{root}/items/{name}": item for name, item in ITEMS.items()}
     for path, document in documents.items():
-        stored = await ports.documents.get(path)
-        if stored is None or ("/versions/" in path and not _is_usable(stored, tools)):
+        if await ports.documents.get(path) is None:
             await ports.documents.put(path, document)
+    for id, (file, name, _) in AGENTS.items():
+        agent = Agent(id=id, organisation=ORGANISATION, name=name, live=0)
+        await _publish(ports, agent, demo_draft(file))
     await _make_good(ports, Key(organisation=ORGANISATION, name="local owner", created_at=now))
+
+
+async def _publish(ports: Ports, agent: Agent, draft: AgentDraft) -> None:
+    """The draft as the agent's next version, unless its live one can take calls."""
+
+    async def body(tx: Transaction) -> None:
+        path = path_of(agent.organisation, agent.id)
+        stored = await tx.get(path)
+        known = Agent.model_validate(stored) if stored else agent
+        if not _is_usable(await tx.get(f"{path}/versions/{known.live}")):
+            await store(tx, known, draft, ports.clock)
+
+    await ports.documents.transact(body)
+
+
+def _is_usable(stored: Document | None) -> bool:
+    """Whether calls can be held with this version, if it has the tools that it names."""
+    try:
+        version = AgentVersion.model_validate(stored)
+        refuse_if_broken(version.flow, version.tools)
+    except (ValidationError, FlowRefused):
+        return False
+    return True
 
 
 async def _make_good(ports: Ports, owner: Key) -> None:
@@ -64,17 +94,11 @@ async def _make_good(ports: Ports, owner: Key) -> None:
             await ports.documents.delete(found.path)
 
 
-def _is_usable(stored: Document, tools: Collection[str]) -> bool:
-    """Whether calls can be held with this version."""
-    try:
-        version = AgentVersion.model_validate(stored)
-        refuse_if_broken(version.flow, {name for name in version.tools if name in tools})
-    except (ValidationError, FlowRefused):
-        return False
-    return True
+def demo_draft(file: str) -> AgentDraft:
+    """A demo agent's."""
+    return AgentDraft.model_validate_json((files("offhook") / "demo" / "agents" / f"{file}.json").read_text())
 
 
 def demo_version(agent: str, file: str, now: datetime) -> AgentVersion:
-    """A demo agent's first version."""
-    data = json.loads((files("offhook") / "demo" / "agents" / f"{file}.json").read_text())
-    return AgentVersion(agent=agent, number=1, published_at=now, **data)
+    """The same as a demo agent's first version."""
+    return AgentVersion(**dict(demo_draft(file)), agent=agent, number=1, published_at=now)

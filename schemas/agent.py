@@ -176,16 +176,12 @@ class Agent(Model):
     active: bool = True
     """An agent that is switched off takes no calls."""
     live: int
-    """The number of the version that takes calls."""
+    """The number of the version that takes calls; 0 while there is none."""
 
 
-class AgentVersion(Model):
-    """What a call is held with: immutable, pinned for the call's whole life.
-    Stored at organisations/{org}/agents/{id}/versions/{number}."""
+class AgentDraft(Model):
+    """What a person writes: a version before it is published."""
 
-    agent: str
-    number: int
-    published_at: datetime
     prompt: str = ""
     """What the model is told in every request."""
     personality: str = ""
@@ -225,9 +221,19 @@ class AgentVersion(Model):
     flow: Flow
 
     @model_validator(mode="after")
-    def _special_days_are_open_or_closed(self) -> "AgentVersion":
+    def _special_days_are_open_or_closed(self) -> "AgentDraft":
         closed = {day.date for day in self.special_days if day.opens is None}
         for day in self.special_days:
             if day.opens is not None and day.date in closed:
                 raise ValueError(f"special_days: {day.date} is given both as closed and with hours")
         return self
+
+
+class AgentVersion(AgentDraft):
+    """What a call is held with: immutable, pinned for the call's whole life.
+    Stored at organisations/{org}/agents/{id}/versions/{number}."""
+
+    agent: str
+    number: int
+    """From 1, without gaps."""
+    published_at: datetime

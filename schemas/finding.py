@@ -1,4 +1,4 @@
-"""Something that was found in a flow before it takes a call."""
+"""Something that was found in a flow, or in what an agent asks for, before it takes a call."""
 
 from typing import Literal
 
@@ -10,14 +10,14 @@ class Finding(Model):
 
     code: str
     """Stable, for programs: `unreachable-node`. All are listed in docs/flows.md."""
-    level: Literal["error", "warning"]
+    level: Literal["error", "warning"] = "error"
     """error: it takes no calls like this. warning: somebody should look at it."""
-    node: str
+    node: str = ""
     """The id of the node; empty for the flow or the agent as a whole."""
     sentence: str
     """What is the matter."""
-    fix: str
-    """What to do about it."""
+    fix: str = ""
+    """What to do about it; empty if the sentence says it."""
 
     def __str__(self) -> str:
         return f"node {self.node!r}: {self.sentence}" if self.node else self.sentence

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,8 @@ from schemas.model import Model
 SpeechName = Literal["pocketsphinx", "google", "gemini", "paced"]
 BrainName = Literal["offline", "gemini", "paced"]
 VoiceName = Literal["espeak", "google", "paced"]
+MessagesName = Literal["paper", "twilio", "off"]
+MailName = Literal["paper", "smtp", "off"]
 
 DEVELOPMENT_ACCOUNT_SID = "AC00000000000000000000000000000000"
 DEVELOPMENT_AUTH_TOKEN = "offhook-development-token"
@@ -20,6 +22,8 @@ SHORTEST_SECRET = 32
 """Characters, in production."""
 FEWEST_CHARACTERS = 8
 """Different ones in a secret: by chance there are always more of them."""
+DEVELOPMENT_SMS_FROM = "+15005550006"
+"""Where messages come from that reach nobody."""
 
 
 class Paced(Model):
@@ -112,22 +116,57 @@ class Settings(Model):
     """OFFHOOK_QUEUE. In production `cloud_tasks` by default."""
     queue_endpoint: str = ""
     """OFFHOOK_QUEUE_ENDPOINT."""
+    calendar_endpoint: str = ""
+    """OFFHOOK_CALENDAR_ENDPOINT: Google Calendar's."""
+    knowledge: Literal["sqlite", "firestore"] = "sqlite"
+    """OFFHOOK_KNOWLEDGE: where documents' passages are found; `firestore` asks Gemini for their meaning. In production
+    `firestore` by default."""
+    blobs: Literal["files", "cloud_storage"] = "files"
+    """OFFHOOK_BLOBS: where the documents themselves are kept. In production `cloud_storage` by default."""
+    bucket: str = ""
+    """OFFHOOK_BUCKET: Cloud Storage's; `PROJECT-offhook` by default."""
+    storage_endpoint: str = ""
+    """OFFHOOK_STORAGE_ENDPOINT."""
     tasks_queue: str = ""
     """OFFHOOK_TASKS_QUEUE: projects/…/locations/…/queues/…"""
     tasks_account: str = ""
     """OFFHOOK_TASKS_ACCOUNT: the service account that Cloud Tasks' requests are made by."""
     tasks_url: str = ""
     """TASKS_URL: where Cloud Tasks reaches the function `tasks`; PUBLIC_URL by default."""
+    secrets: Literal["local", "secret_manager"] = "local"
+    """OFFHOOK_SECRETS: where organisations' secrets are kept. In production `secret_manager` by default."""
+    secrets_endpoint: str = ""
+    """OFFHOOK_SECRETS_ENDPOINT."""
+    egress_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
+    """OFFHOOK_EGRESS_PORTS: those that tools, MCP servers and webhooks may use beside 80 and 443, with commas between
+    them."""
+    egress_allow: tuple[str, ...] = ()
+    """OFFHOOK_EGRESS_ALLOW: `host:port` that they reach wherever it is, separated by commas: for servers of this
+    machine, in development only."""
     certificates_url: str = ""
     """OFFHOOK_CERTIFICATES_URL: those that the tokens of Cloud Tasks' requests are checked against, if not Google's:
     for a local server."""
+    messages: MessagesName = "paper"
+    """OFFHOOK_MESSAGES: who sends text messages. In production `twilio` by default."""
+    sms_from: str = ""
+    """OFFHOOK_SMS_FROM: the number that organisations without one of their own share, E.164, or a messaging service's
+    SID (MG…)."""
+    twilio_endpoint: str = ""
+    """OFFHOOK_TWILIO_ENDPOINT: where Twilio's REST API is, if not at Twilio."""
+    mail: MailName = "paper"
+    """OFFHOOK_MAIL: who sends e-mail; `smtp` by default when OFFHOOK_SMTP_URL is set, and otherwise, in production,
+    `off`."""
+    smtp_url: str = Field(default="", repr=False)
+    """OFFHOOK_SMTP_URL: smtp://user:password@host:port (STARTTLS), or smtps://…; see `adapters.smtp_mail`."""
+    mail_from: str = ""
+    """OFFHOOK_MAIL_FROM: the address that e-mails come from, with a name or without."""
     most_calls: int = Field(default=1000, ge=0)
     """OFFHOOK_MOST_CALLS: no media service takes more calls at once, however light they are; one that runs late takes
     fewer."""
     speech_workers: int = Field(default=2, ge=1)
     """OFFHOOK_SPEECH_WORKERS: processes that pocketsphinx decodes in, some 30 MB each."""
 
-    @field_validator("speech_next", "brain_next", "voice_next", mode="before")
+    @field_validator("speech_next", "brain_next", "voice_next", "egress_ports", "egress_allow", mode="before")
     @classmethod
     def _separated(cls, names: object) -> object:
         return [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else names
@@ -153,14 +192,20 @@ class Settings(Model):
         for name, emulator in self._emulators.items():
             if emulator and not re.fullmatch(r"[^/\s]+:\d+", emulator):
                 yield f"{name} is {emulator!r}; make it the emulator's host:port"
+        for allowed in self.egress_allow:
+            if not re.fullmatch(r"([^/\s:@]+|\[[0-9A-Fa-f:.]+\]):\d+", allowed):
+                yield f"OFFHOOK_EGRESS_ALLOW holds {allowed!r}; make it host:port"
         keyless = not self.vertex and not self.gemini_api_key
         asks_gemini = [port for port in ("brain", "speech") if "gemini" in self.adapters(port)]
+        if self.knowledge == "firestore" and keyless and (self.google_project or not self.production):
+            yield "OFFHOOK_KNOWLEDGE=firestore needs GEMINI_API_KEY, or GOOGLE_CLOUD_PROJECT to use Vertex AI"
         if asks_gemini and keyless and (self.google_project or not self.production):
             which = self._variable(asks_gemini[0], "gemini")
             yield f"{which}=gemini needs GEMINI_API_KEY, or GOOGLE_CLOUD_PROJECT to use Vertex AI"
         if not self.google_project and (who := self._who_needs_the_project()):
             yield f"{who} needs GOOGLE_CLOUD_PROJECT: set it to the project's id"
         yield from self._problems_of_names()
+        yield from self._problems_of_messages()
 
     def _problems_of_names(self) -> Iterator[str]:
         if self.google_project and not is_project(self.google_project):
@@ -185,11 +230,26 @@ class Settings(Model):
                     "service account that its requests are made by, NAME@PROJECT.iam.gserviceaccount.com"
                 )
 
+    def _problems_of_messages(self) -> Iterator[str]:
+        if self.sms_from and not re.fullmatch(r"\+[1-9][0-9]{6,14}|MG[0-9a-f]{32}", self.sms_from):
+            yield f"OFFHOOK_SMS_FROM is {self.sms_from!r}; make it a number such as +15005550006, or MG… of a service"
+        if self.mail == "smtp" and not re.fullmatch(r"smtps?://[^/\s@]*@?[^/\s@]+/?(\?starttls=off)?", self.smtp_url):
+            yield "OFFHOOK_MAIL=smtp needs OFFHOOK_SMTP_URL: set it to smtp://user:password@host:port, or smtps://…"
+        if self.mail == "smtp" and not re.fullmatch(r"[^<>\s]+@[^<>\s]+|[^<>\r\n]*<[^<>\s]+@[^<>\s]+>", self.mail_from):
+            yield "OFFHOOK_MAIL=smtp needs OFFHOOK_MAIL_FROM: set it to an address: Willow <desk@willow.example>"
+
     def _who_needs_the_project(self) -> str:
         """Empty for nobody."""
         if self.production:
             return "production"
-        for port, google in (("documents", "firestore"), ("bus", "pubsub"), ("speech", "google")):
+        for port, google in (
+            ("documents", "firestore"),
+            ("bus", "pubsub"),
+            ("speech", "google"),
+            ("knowledge", "firestore"),
+            ("blobs", "cloud_storage"),
+            ("secrets", "secret_manager"),
+        ):
             if google in self.adapters(port):
                 return f"{self._variable(port, google)}={google}"
         return "GOOGLE_GENAI_USE_VERTEXAI" if self.vertex else ""
@@ -221,15 +281,32 @@ class Settings(Model):
                 yield f"production speaks to no server without encryption: unset {name}, or make it an https:// address"
         if self.certificates_url:
             yield "production trusts nobody's tokens but Google's: unset OFFHOOK_CERTIFICATES_URL"
-        for port, instead in (("documents", "firestore"), ("bus", "pubsub"), ("queue", "cloud_tasks")):
+        if self.egress_allow:
+            yield "production lets no tool reach addresses of its own network: unset OFFHOOK_EGRESS_ALLOW"
+        if self.secrets == "local":
+            yield "production can't share files of secrets between its services: set OFFHOOK_SECRETS to secret_manager"
+        for port, instead in (
+            ("documents", "firestore"),
+            ("bus", "pubsub"),
+            ("queue", "cloud_tasks"),
+            ("knowledge", "firestore"),
+        ):
             if getattr(self, port) == "sqlite":
                 yield (
                     f"production can't share SQLite files between its services: set OFFHOOK_{port.upper()} to {instead}"
                 )
+        if self.blobs == "files":
+            yield "production can't share files between its services: set OFFHOOK_BLOBS to cloud_storage"
         for port in ("speech", "brain", "voice"):
             if "paced" in self.adapters(port):
                 variable = self._variable(port, "paced")
                 yield f"production answers no callers with a stand-in: set {variable} to another than paced"
+
+        for port, instead in (("messages", "twilio or off"), ("mail", "smtp or off")):
+            if getattr(self, port) == "paper":
+                yield f"production keeps no messages back: set OFFHOOK_{port.upper()} to {instead}"
+        if self.smtp_url.startswith("smtp://") and "starttls=off" in self.smtp_url:
+            yield "production sends no mail without encryption: take ?starttls=off from OFFHOOK_SMTP_URL"
 
     def _variable(self, port: str, adapter: str) -> str:
         """The one that chooses this adapter."""
@@ -242,6 +319,10 @@ class Settings(Model):
             "OFFHOOK_SPEECH_ENDPOINT": self.speech_endpoint,
             "OFFHOOK_VOICE_ENDPOINT": self.voice_endpoint,
             "OFFHOOK_QUEUE_ENDPOINT": self.queue_endpoint,
+            "OFFHOOK_CALENDAR_ENDPOINT": self.calendar_endpoint,
+            "OFFHOOK_STORAGE_ENDPOINT": self.storage_endpoint,
+            "OFFHOOK_SECRETS_ENDPOINT": self.secrets_endpoint,
+            "OFFHOOK_TWILIO_ENDPOINT": self.twilio_endpoint,
         }
 
     @property
@@ -250,6 +331,11 @@ class Settings(Model):
             "FIRESTORE_EMULATOR_HOST": self.firestore_emulator,
             "PUBSUB_EMULATOR_HOST": self.pubsub_emulator,
         }
+
+    @property
+    def shared_sms_sender(self) -> str:
+        """The number of organisations that have none of their own; empty for none."""
+        return self.sms_from or (DEVELOPMENT_SMS_FROM if self.messages == "paper" else "")
 
     @property
     def public_urls(self) -> tuple[str, ...]:

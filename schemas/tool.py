@@ -60,3 +60,5 @@ class ToolResult(Model):
     output: dict[str, Any] | None = None
     error: str | None = None
     """Why it failed, in a sentence that a model or an operator can use."""
+    absent: bool = False
+    """With an error of a look-up: it works, and what it looked for isn't there."""

@@ -5,11 +5,15 @@ from functools import cached_property
 
 from domain import conditions
 from domain.conditions import GIVEN, BadEquation
-from domain.truth_table import Truth, truth
+from domain.truth_table import MOST_ROWS, Truth, truth
 from schemas.agent import AgentVersion
 from schemas.flow import BACK, Edge, End, Flow, Function, Handoff, Menu, Node, Sms, Talk, Transfer
 from schemas.tool import Tool
 from schemas.variable import Variable
+
+ROWS = 5000
+"""Evaluations of equations after which a flow's others are tried for a few cases only."""
+FEW_ROWS = 8
 
 Terminal = End | Transfer | Handoff
 """Where a conversation may leave the flow."""
@@ -54,6 +58,7 @@ class Chart:
         for node in flow.nodes:
             self.nodes.setdefault(node.id, node)
         self.variables: dict[str, Variable] = {variable.name: variable for variable in flow.variables}
+        self._rows = 0
         self._truths: dict[tuple[str, ...], Truth | None] = {}
         self.known = self.variables.keys() | self.given
 
@@ -63,7 +68,9 @@ class Chart:
         if key not in self._truths:
             try:
                 conditions.check(equation, self.known)
-                self._truths[key] = truth(equation, self.variables, key[1:])
+                most = MOST_ROWS if self._rows < ROWS else FEW_ROWS
+                self._truths[key] = table = truth(equation, self.variables, key[1:], most)
+                self._rows += len(table.rows)
             except BadEquation:
                 self._truths[key] = None
         return self._truths[key]

@@ -86,6 +86,8 @@ class _Beside:
 
 def _lay(readable: Sequence[tuple[Edge, Truth]]) -> _Beside | None:
     """None if there are too many cases."""
+    if len(readable) == 1:
+        return _Beside(frozenset({0}), {}, all(readable[0][1].rows.values()))
     domains = dict[str, dict[Sample, None]]()
     cases = 1
     for _, table in readable:
@@ -95,17 +97,18 @@ def _lay(readable: Sequence[tuple[Edge, Truth]]) -> _Beside | None:
                 cases *= len(domains[name])
     if cases > MOST_CASES:
         return None
+    place = {name: i for i, name in enumerate(domains)}
+    tables = [(j, table.rows, [place[name] for name in table.names]) for j, (_, table) in enumerate(readable)]
     first, both, covered = set[int](), dict[tuple[int, int], Mapping[str, Sample]](), True
-    for row in product(*domains.values()):
-        case = dict(zip(domains, row, strict=True))
-        holding = [
-            i for i, (_, table) in enumerate(readable) if table.rows.get(tuple(case[n] for n in table.names)) is True
-        ]
-        covered = covered and bool(holding)
-        if holding:
-            first.add(holding[0])
+    for case in product(*domains.values()):
+        holding = [j for j, rows, places in tables if rows.get(tuple([case[i] for i in places])) is True]
+        if not holding:
+            covered = False
+            continue
+        first.add(holding[0])
         for j in holding[1:]:
-            both.setdefault((holding[0], j), case)
+            if (holding[0], j) not in both:
+                both[holding[0], j] = dict(zip(domains, case, strict=True))
     return _Beside(frozenset(first), both, covered)
 
 

@@ -20,7 +20,9 @@ def is_number(text: str) -> bool:
     except phonenumbers.NumberParseException:
         return False
     same = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) == text
-    return same and phonenumbers.is_possible_number(number)
+    # Not is_possible_number: it takes a local number, without its area code, for one.
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    return same and reason == phonenumbers.ValidationResult.IS_POSSIBLE
 
 
 def check(chart: Chart) -> Iterator[Finding]:

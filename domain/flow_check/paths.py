@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from domain.flow_check.chart import Chart, Terminal, circles, listens
 from domain.flow_check.codes import found
 from schemas.finding import Finding
-from schemas.flow import BACK
 
 
 def check(chart: Chart) -> Iterator[Finding]:
@@ -42,7 +41,8 @@ def _dead_ends(chart: Chart) -> Iterator[Finding]:
             how = "only the caller can hang up" if any(listens(chart.nodes[id]) for id in part) else "it goes round"
             yield found("dead-end", part[0], f"{where}: {how}", fix)
     for id, ways in stuck.items():
-        # Without any edge at all, it is said that there is none.
         node = chart.nodes[id]
-        if not ways and (node.edges or listens(node)) and not any(edge.to == BACK for edge in node.edges):
+        # Without any edge at all, or with one into nothing or back, it is said already or no matter.
+        told = any(edge.to not in chart.nodes for edge in node.edges) or not (node.edges or listens(node))
+        if not ways and not told:
             yield found("dead-end", id, "no way that can ever be taken leads on from here", fix)

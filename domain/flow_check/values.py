@@ -65,9 +65,9 @@ class Values:
     # --- inside ---
 
     def _bits(self, names: Iterable[str]) -> int:
-        bits = 0
+        bits, known = 0, self._bit
         for name in names:
-            bits |= self._bit.get(name, 0)
+            bits |= known.get(name, 0)
         return bits
 
     def _forgotten(self, node: Node) -> int:

@@ -49,13 +49,14 @@ def never_set(chart: Chart) -> Iterator[Finding]:
         for name in _read_in_texts(node, chart):
             if not values.may(node, name) and not (isinstance(node, Talk) and name in here):
                 yield found("never-set", node.id, f"{{{{{name}}}}} is read, but nothing on any way here sets it", fix)
-        for name in _read_in_equations(node, chart):
-            if not values.may(node, name) and name not in here:
-                sentence = f"an equation reads {name!r}, but nothing on any way here sets it"
-                yield found("never-set", node.id, sentence, fix)
+        for equation in (edge.condition for edge in node.edges if edge.when == "equation"):
+            for name in sorted(chart.names(equation) & chart.known):
+                if not values.may(node, name) and name not in here and _needs(equation, name, chart):
+                    sentence = f"{equation!r} needs {name!r}, but nothing on any way here sets it"
+                    yield found("never-set", node.id, sentence, fix)
         for way in node.anywhere:
             for name in sorted(chart.names(way.condition) & chart.known) if way.when == "equation" else ():
-                if not values.may_anywhere(name):
+                if not values.may_anywhere(name) and _needs(way.condition, name, chart):
                     sentence = f"the equation that leads here from anywhere reads {name!r}, which nothing sets"
                     yield found("never-set", node.id, sentence, fix)
 
@@ -97,6 +98,7 @@ def _read_in_texts(node: Node, chart: Chart) -> dict[str, None]:
     return dict.fromkeys(name for name in names if name in chart.known)
 
 
-def _read_in_equations(node: Node, chart: Chart) -> dict[str, None]:
-    equations = [edge.condition for edge in node.edges if edge.when == "equation"]
-    return dict.fromkeys(name for e in equations for name in sorted(chart.names(e)) if name in chart.known)
+def _needs(equation: str, name: str, chart: Chart) -> bool:
+    """Whether it can't hold while the variable is unset: to ask whether it is, is no mistake."""
+    table = chart.truth(equation)
+    return table is not None and table.needs(name)

@@ -58,7 +58,9 @@ class _Writing:
                 if not node.prompt:
                     self._changed(node, "what is said word for word here is a model's task there")
                 if node.afresh:
-                    self._losses.append(lost(node.id, "what is collected isn't forgotten on entering"))
+                    self._losses.append(lost(node.id, "afresh: what is collected isn't forgotten on entering"))
+                if node.collect and node.welcome:
+                    self._changed(node, "what it collects and what is merely welcome are the same there")
                 kept = ("say", "prompt", "collect", "welcome", "afresh")
                 return self._put(
                     node, "conversation", task(node, self._variables), (*node.collect, *node.welcome), *kept
@@ -71,7 +73,7 @@ class _Writing:
             case Function():
                 same = tuple(name for name, path in node.saves.items() if name == path)
                 if len(same) != len(node.saves):
-                    self._losses.append(lost(node.id, "what is saved under another name, or from within the output"))
+                    self._losses.append(lost(node.id, "saves: what has another name in the output, or lies within it"))
                 return self._put(node, "function", node.tool, same, "tool", "saves")
             case Sms():
                 self._changed(node, "the message is a function there, send_sms, which isn't told what to send")

@@ -106,13 +106,14 @@ class _Writing:
             if edge is not last and edge not in equations:
                 self._losses.append(lost(node.id, f"the edge to {edge.to!r} of the kind {edge.when}"))
         self._losses += dropped(node, ("label", "position"))
-        if len(equations) != 1:
+        if len(equations) > 1:
             self._changed(node, f"its {len(equations)} equations are as many nodes there, one behind the other")
         ids = [node.id, *(self._ids.new(f"{node.id}_{n + 2}") for n in range(len(equations) - 1))]
         if not equations:
-            self._add(node.id, "condition", node.position, {"label": node.label, "condition": "true"})
+            label = {"falseLabel": last.label} if last and last.label else {}
+            self._add(node.id, "condition", node.position, {"label": node.label, "condition": "false", **label})
             if last:
-                self._connect(node.id, last.to, last.label)
+                self._connect(node.id, last.to, last.label or "false")
             return
         for i, (id, edge) in enumerate(zip(ids, equations, strict=True)):
             data = {"label": node.label, "condition": edge.condition}

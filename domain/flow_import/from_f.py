@@ -6,10 +6,12 @@ from typing import Any
 
 from domain import conditions
 from domain.conditions import BadEquation
+from domain.equation_tokens import tokens
 from domain.flow_check.numbers import is_number
 from domain.flow_import.imported import Imported, changed, extras, lost, made
 from domain.flow_import.judged import DONE, find_out
 from domain.flow_import.names import Ids, Variables
+from domain.foreign_equations import from_cel, is_foreign
 from domain.truth_table import truth
 from schemas.finding import Finding
 from schemas.flow_f import EdgeF, FlowF, NodeF, VariableF
@@ -50,7 +52,8 @@ class _Reading:
         if self._foreign.id:
             self._losses.append(lost("", f"the flow's id {self._foreign.id!r}; a flow has none here"))
         for node in self._foreign.nodes:
-            self._declare(node)
+            if node.type in ("conversation", "function"):
+                self._declare(node)
         first = self._ids.of(self._foreign.start_node_id)
         begin = self._ids.new("start")
         nodes: list[dict[str, Any]] = [{"id": begin, "type": "start", "edges": [{"to": first}]}]
@@ -94,40 +97,53 @@ class _Reading:
                 self._losses.append(lost(id, f"a node of this type has no {name} here"))
         if node.extract_variables and node.type not in ("conversation", "function"):
             self._losses.append(lost(id, "a node of this type extracts no variables here"))
-        edges = [self._edge(edge, id) for edge in node.edges]
         match node.type:
             case "conversation":
-                return [self._conversation(node, id, edges)]
+                return [self._conversation(node, id, self._edges(node, id))]
             case "function":
-                return self._function(node, id, edges)
+                return self._function(node, id, self._edges(node, id))
             case "logic_split":
                 if node.instruction:
                     self._losses.append(lost(id, "a branch has no instruction here"))
-                return [self._split(id, edges)]
+                return [self._split(id, self._edges(node, id))]
             case "transfer":
-                return [self._transfer(node, id, edges)]
+                return [self._transfer(node, id)]
         if node.instruction:
             what = "its instruction is said word for word"
             self._losses.append(changed(id, what, "Write what is to be said, if it is an instruction."))
-        return [{"id": id, "type": "end", "say": self._variables.text(node.instruction), "edges": edges}]
+        for edge in node.edges:
+            self._losses.append(lost(id, f"the edge to {edge.target_node_id!r}: an end leads nowhere"))
+        return [{"id": id, "type": "end", "say": self._variables.text(node.instruction)}]
+
+    def _edges(self, node: NodeF, id: str) -> list[dict[str, Any]]:
+        return [self._edge(edge, id) for edge in node.edges]
 
     def _edge(self, edge: EdgeF, source: str) -> dict[str, Any]:
         self._losses += extras(source, f"the edge to {edge.target_node_id!r}", edge, *edge.conditions)
         to = self._ids.of(edge.target_node_id)
-        equations = [self._variables.equation(c.condition) for c in edge.conditions if c.type == "equation"]
-        prompts = [self._variables.text(c.condition) for c in edge.conditions if c.type == "prompt"]
         if not edge.conditions:
             return {"to": to}
         if len(edge.conditions) > 1:
             what = f"the edge to {edge.target_node_id!r} has several conditions; all of them must hold"
             self._losses.append(changed(source, what))
-        if not prompts:
+        if all(condition.type == "equation" for condition in edge.conditions):
+            equations = [self._equation(condition.condition) for condition in edge.conditions]
             joined = equations[0] if len(equations) == 1 else " AND ".join(f"({each})" for each in equations)
             return {"to": to, "when": "equation", "condition": joined}
-        if equations:
+        if any(condition.type == "equation" for condition in edge.conditions):
             what = f"the edge to {edge.target_node_id!r} has equations beside what a model judges; it judges them too"
             self._losses.append(changed(source, what))
-        return {"to": to, "when": "prompt", "condition": "; and ".join([*prompts, *equations])}
+        all_of_them = "; and ".join(self._variables.text(condition.condition) for condition in edge.conditions)
+        return {"to": to, "when": "prompt", "condition": all_of_them}
+
+    def _equation(self, said: str) -> str:
+        """In the format's words, if it was written in signs: so it can be written back."""
+        equation = self._variables.equation(said)
+        try:
+            found = tokens(equation)
+        except BadEquation:
+            return equation
+        return equation if is_foreign(found) else from_cel(found) or equation
 
     def _conversation(self, node: NodeF, id: str, edges: list[dict[str, Any]]) -> dict[str, Any]:
         names = self._names(node)
@@ -135,6 +151,7 @@ class _Reading:
         if not prompt.strip():
             prompt = "Talk with the caller."
             self._losses.append(changed(id, f"it has no instruction; its task is now {prompt!r}"))
+        edges = [edge for edge in edges if edge != {"to": id}]  # to stay is what it does by itself
         wait = bool(names) and self._waits(names, edges)
         if not wait:
             edges = [edge if "when" in edge else {**edge, "when": "prompt", "condition": DONE} for edge in edges]
@@ -164,8 +181,9 @@ class _Reading:
     def _function(self, node: NodeF, id: str, edges: list[dict[str, Any]]) -> list[dict[str, Any]]:
         said = (node.instruction or "").strip()
         named = _FUNCTION.search(said)
-        tool = node.function or (said if said and " " not in said else named[0] if named else id)
-        if not node.function and not (said and " " not in said):
+        by_itself = len(said.split()) == 1
+        tool = node.function or (said if by_itself else named[0] if named else re.sub(r"\W+", "_", id))
+        if not node.function and not by_itself:
             what = f"which function it calls isn't told by itself; {tool!r} was taken"
             self._losses.append(changed(id, what, "Name the tool."))
         elif node.function and said and said != tool:
@@ -185,6 +203,7 @@ class _Reading:
     def _split(self, id: str, edges: list[dict[str, Any]]) -> dict[str, Any]:
         if any(edge.get("when") == "prompt" for edge in edges):
             self._losses.append(changed(id, "a branch asks no model; it became a conversation that finds out"))
+            edges = [edge for edge in edges if edge != {"to": id}]
             edges = [edge if "when" in edge else {**edge, "when": "prompt", "condition": DONE} for edge in edges]
             return {"id": id, "type": "conversation", "prompt": find_out(), "edges": [*edges, {"to": id}]}
         last = [edge for edge in edges if "when" not in edge]
@@ -193,7 +212,7 @@ class _Reading:
             self._losses.append(changed(id, "the edge without conditions was put last"))
         return {"id": id, "type": "branch", "edges": [*first, *last]}
 
-    def _transfer(self, node: NodeF, id: str, edges: list[dict[str, Any]]) -> dict[str, Any]:
+    def _transfer(self, node: NodeF, id: str) -> dict[str, Any]:
         reason = self._variables.text(node.instruction)
         told = (node.number or "").strip()
         if not told and (match := _NUMBER.search(reason)):
@@ -202,8 +221,12 @@ class _Reading:
         number = plain if is_number(plain) else self._variables.text(told)
         if reason:
             self._losses.append(changed(id, "its instruction is kept as the reason, and not said"))
-        for edge in edges:
-            if edge.get("when", "always") != "always":
-                self._losses.append(changed(id, f"the edge to {edge['to']!r} is taken whenever the transfer fails"))
-        failed = [{"to": edge["to"], "when": "event", "condition": "failed"} for edge in edges]
+        for edge in node.edges:
+            self._losses += extras(id, f"the edge to {edge.target_node_id!r}", edge)
+            if edge.conditions:
+                what = f"the edge to {edge.target_node_id!r} is taken whenever the transfer fails"
+                self._losses.append(changed(id, what))
+        failed = [
+            {"to": self._ids.of(edge.target_node_id), "when": "event", "condition": "failed"} for edge in node.edges
+        ]
         return {"id": id, "type": "transfer", "number": number, "reason": reason, "edges": failed}

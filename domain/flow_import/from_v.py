@@ -12,7 +12,7 @@ from domain.flow_import.imported import BadFlow, Imported, changed, extras, lost
 from domain.flow_import.judged import DONE, find_out, opposite
 from domain.flow_import.names import Ids, Variables
 from schemas.finding import Finding
-from schemas.flow_v import EdgeV, FlowV, NodeV
+from schemas.flow_v import DataV, EdgeV, FlowV, NodeV
 
 _FIELDS = {
     "start": {"greeting"},
@@ -69,9 +69,9 @@ class _Reading:
     def _node(self, node: NodeV) -> dict[str, Any]:
         id = self._ids.of(node.id)
         self._losses += extras(id, "the node", node, node.data)
-        told = {name for name in node.data.model_fields_set if getattr(node.data, name) is not None}
+        told = {name for name in DataV.model_fields if getattr(node.data, name) is not None}
         if dropped := sorted(told - _FIELDS[node.type] - {"label"}):
-            names = ", ".join(type(node.data).model_fields[name].alias or name for name in dropped)
+            names = ", ".join(DataV.model_fields[name].alias or name for name in dropped)
             self._losses.append(lost(id, f"a node of this type has no {names} here"))
         ours: dict[str, Any] = {"id": id, "label": node.data.label or "", "position": node.position}
         match node.type:
@@ -153,8 +153,14 @@ class _Reading:
     def _condition(self, node: NodeV, id: str) -> dict[str, Any]:
         yes, no, others = self._arms(node)
         for edge in others:
-            self._losses.append(lost(id, f"the edge to {edge.target!r} is neither for true nor for false"))
+            self._losses.append(
+                lost(id, f"the edge to {edge.target!r} is one too many: there is one for true and one for false")
+            )
         said = (node.data.condition or "").strip()
+        if not yes:
+            if said:
+                self._losses.append(lost(id, f"nothing leads on when {said!r} is true, so that it isn't asked"))
+            return {"type": "branch", "edges": [self._arm(edge, node.data.false_label) for edge in no]}
         signs = said.replace("!==", "!=").replace("===", "==")
         equation = self._variables.equation(signs)
         try:
@@ -178,27 +184,28 @@ class _Reading:
         return {"type": "conversation", "prompt": find_out(), "edges": [*edges, {"to": id}]}
 
     def _arm(self, edge: EdgeV, label: str | None, **way: str) -> dict[str, Any]:
-        return {**self._edge(edge, **way), "label": edge.label or label or ""}
+        said = edge.label or label or ""
+        return {**self._edge(edge, **way), "label": "" if said in ("true", "false") else said}
 
     def _arms(self, node: NodeV) -> tuple[list[EdgeV], list[EdgeV], list[EdgeV]]:
         """The edges for true, for false, and those for neither: by label, by handle, else in their order."""
         arms: dict[bool, list[EdgeV]] = {True: [], False: []}
         labels = {_plain(node.data.false_label) or "false": False, _plain(node.data.true_label) or "true": True}
-        rest = list[EdgeV]()
+        rest, others = list[EdgeV](), list[EdgeV]()
         for edge in self._out(node):
             told = labels.get(_plain(edge.label))
             if told is None:
                 told = {"true": True, "false": False, "yes": True, "no": False}.get(
                     _plain(edge.source_handle) or _plain(edge.label)
                 )
-            if told is None or arms[told]:
+            if told is None:
                 rest.append(edge)
             else:
-                arms[told].append(edge)
+                (others if arms[told] else arms[told]).append(edge)
         for side in (True, False):
             if not arms[side] and rest:
                 arms[side].append(rest.pop(0))
-        return arms[True], arms[False], rest
+        return arms[True], arms[False], [*others, *rest]
 
 
 def _plain(label: str | None) -> str:

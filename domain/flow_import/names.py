@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from domain import conditions
 from domain.conditions import GIVEN, BadEquation
 from domain.equation_tokens import RESERVED, tokens
 from domain.truth_table import constants
@@ -10,7 +11,7 @@ from schemas.flow import BACK
 
 LONGEST_ID = 80
 LONGEST_NAME = 40
-_BRACED = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
+_BRACED = re.compile(r"\{\{([^{}]*)\}\}")
 
 
 class Ids:
@@ -66,18 +67,24 @@ class Variables:
 
     def text(self, text: str | None) -> str:
         """With our names."""
-        return _BRACED.sub(lambda match: f"{{{{{self.of(match[1])}}}}}", text or "")
+
+        def ours(match: re.Match[str]) -> str:
+            name = match[1].strip()
+            return f"{{{{{self.of(name)}}}}}" if name else match[0]
+
+        return _BRACED.sub(ours, text or "")
 
     def equation(self, equation: str) -> str:
-        """With our names, bare ones too."""
+        """With our names, bare ones too; what can't be read stays, but for names in braces."""
         text = self.text(equation)
         try:
-            for token in reversed(tokens(text)):
-                if token.kind == "name" and not token.braced:
-                    text = text[: token.at] + self.of(token.text) + text[token.at + len(token.text) :]
-            found = constants(text)
+            conditions.names(text)
         except BadEquation:
             return text
+        for token in reversed(tokens(text)):
+            if token.kind == "name" and not token.braced:
+                text = text[: token.at] + self.of(token.text) + text[token.at + len(token.text) :]
+        found = constants(text)
         for name, values in found.items():
             kinds = {type(value) for value in values}
             if kinds:
@@ -87,7 +94,7 @@ class Variables:
 
     def undeclared(self) -> list[str]:
         """Those that nothing declares; they are declared by this, as what they seem to be."""
-        names = [name for name in self._ours.values() if name not in self.declared and name not in GIVEN]
+        names = sorted(name for name in self._ours.values() if name not in self.declared and name not in GIVEN)
         for name in names:
             self.declared[name] = {"name": name, "kind": self._guessed.get(name, "text")}
         return names

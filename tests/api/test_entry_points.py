@@ -108,3 +108,40 @@ def test_the_admin_api_answers_under_functions_framework(tmp_path: Path) -> None
     with function("admin_api", tmp_path) as url:
         assert httpx2.get(f"{url}/api/v1/conversations", timeout=30).status_code == 401
         assert httpx2.get(f"{url}/api/v1/openapi.json", timeout=30).status_code == 200
+
+
+def test_the_page_that_ends_e_mails_answers_under_functions_framework(tmp_path: Path) -> None:
+    with function("unsubscribe", tmp_path) as url:
+        assert "This link isn" in httpx2.get(f"{url}/m/unsubscribe?o=org_1&m=msg_1&s=x", timeout=30).text
+        assert httpx2.get(f"{url}/elsewhere", timeout=30).status_code == 404
+
+
+def test_an_appointment_s_messages_are_triggered_by_its_event(tmp_path: Path) -> None:
+    root = "organisations/org_1"
+    kept: dict[str, dict[str, Any]] = {
+        root: {"id": "org_1", "name": "Willow", "slug": "willow", "created_at": "2026-11-21T14:00:00Z"},
+        f"{root}/messaging/appointments": {"confirmation": "booked"},
+        f"{root}/templates/booked": {"name": "booked", "channel": "sms", "text": "See you {{date}}."},
+        f"{root}/appointments/apt_1": {
+            "id": "apt_1", "date": "2099-11-27", "time": "14:30", "phone": "+15005550100", "state": "booked",
+        },
+    }  # fmt: skip
+    happened = {"organisation": "org_1", "appointment": "apt_1"}
+    data = b64encode(json.dumps(happened).encode()).decode()
+    event = {"message": {"data": data, "attributes": {"id": "apt_1.booked"}, "messageId": "1"}}
+    headers = {"ce-id": "1", "ce-source": "//pubsub", "ce-specversion": "1.0", "ce-type": "x"}
+
+    async def keep() -> None:
+        async with SqliteDocuments(tmp_path / "documents.db") as documents:
+            for path, document in kept.items():
+                await documents.put(path, document)
+
+    async def messages() -> list[str]:
+        async with SqliteDocuments(tmp_path / "documents.db") as documents:
+            return [found.document["text"] for found in (await documents.query(f"{root}/messages")).found]
+
+    asyncio.run(keep())
+    with function("appointment_booked", tmp_path) as url:
+        for _ in range(2):
+            assert httpx2.post(url, json=event, headers=headers, timeout=30).status_code == 200
+    assert asyncio.run(messages()) == ["See you Friday 27 November 2099."]

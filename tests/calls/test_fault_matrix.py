@@ -52,7 +52,7 @@ from schemas.variable import Expectation
 from tests.calls.test_trouble_stories import PROMPTED, folded, stored_state
 from tests.fakes import virtual_time
 from tests.fakes.caller import Caller, ScriptedSpeech
-from tests.fakes.lab import ROOT, Lab, LoopClock
+from tests.fakes.lab import Lab, LoopClock
 from tests.fakes.memory_documents import MemoryDocuments
 from tests.fakes.ports import NOW, MemoryBus, MemoryQueue, paper_ports
 
@@ -304,7 +304,6 @@ class FaultLab(Lab):
                 self._faulty["voice"] = FallbackVoice(voices if cell.standby else voices[:1])
             case "Documents":
                 self.documents = FaultyDocuments(fault)
-                self.documents.kept[f"{ROOT}/calendars/main"] = {"per_slot": 3}
             case "Bus":
                 self._faulty["bus"] = FaultyBus(fault)
             case "Queue":
@@ -316,6 +315,7 @@ class FaultLab(Lab):
             fault.on = on
 
     def ports(self) -> Ports:
+        self.others = {name: port for name, port in self._faulty.items() if name in ("bus", "queue")}
         return replace(super().ports(), **self._faulty)
 
 
@@ -535,8 +535,8 @@ fallback, and providers that
 The fault begins after the greeting, unless the row says otherwise, and lasts. *Waited* is the longest time from the end
 of anything that the caller said to the next sound from us, or to the carrier's taking over, who rings or apologises,
 rounded up to tenths of a second; it may be {BEARABLE_MS} ms at most. The caller books an appointment in three sentences or, where the model is at fault,
-asks three questions, and then hangs up. The bus and the queue are used before and after a call, never during one: see
-what the carrier is answered.
+asks three questions, and then hangs up. The bus and the queue are used before and after a call, for which see what the
+carrier is answered, and when something is booked.
 
 This page is written by the calls themselves, and a test fails when they come to something else:
 `.venv/bin/python -m tests.calls.test_fault_matrix` writes it anew.

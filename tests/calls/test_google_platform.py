@@ -19,6 +19,7 @@ from tests.fakes import gemini_server, tasks_server
 from tests.fakes.gemini_server import GeminiServer, Text
 from tests.fakes.house import House, house
 from tests.fakes.speech_server import SpeechServer
+from tests.fakes.storage_server import BUCKET, StorageServer
 from tests.fakes.tasks_server import TasksServer
 from tests.fakes.voice_server import Answer, VoiceServer, spelled
 
@@ -47,10 +48,11 @@ class Google:
         self.gemini.will_answer([Text("An order it is. "), Text("Is there anything else?")])
         self.time = Ahead()
         self.tasks = TasksServer(self.time)
+        self.storage = StorageServer()
 
     async def __aenter__(self) -> "Google":
         async with AsyncExitStack() as stack:
-            for server in (self.speech, self.voice, self.gemini, self.tasks):
+            for server in (self.speech, self.voice, self.gemini, self.tasks, self.storage):
                 await stack.enter_async_context(server)
             self._servers = stack.pop_all()
         return self
@@ -73,6 +75,10 @@ class Google:
                 "OFFHOOK_TASKS_QUEUE": tasks_server.QUEUE,
                 "OFFHOOK_TASKS_ACCOUNT": "tasks@offhook.iam.gserviceaccount.com",
                 "OFFHOOK_CERTIFICATES_URL": self.tasks.certificates_url,
+                "OFFHOOK_KNOWLEDGE": "firestore",
+                "OFFHOOK_BLOBS": "cloud_storage",
+                "OFFHOOK_BUCKET": BUCKET,
+                "OFFHOOK_STORAGE_ENDPOINT": self.storage.url,
                 "OFFHOOK_SPEECH": "google",
                 "OFFHOOK_SPEECH_ENDPOINT": f"http://{self.speech.endpoint}",
                 "OFFHOOK_VOICE": "google",
@@ -119,7 +125,7 @@ def test_a_whole_call_runs_on_google_s_services(firestore_emulator: str, pubsub_
                 async with asyncio.timeout(20):
                     assert (await report(here, id))["turns"] == 4
                 async with httpx2.AsyncClient() as http:
-                    for port in ("documents", "bus", "queue", "speech", "brain", "voice"):
+                    for port in ("documents", "bus", "queue", "speech", "brain", "voice", "knowledge", "blobs"):
                         health = await http.get(f"{here.url}/health/{port}")
                         assert health.json()["status"] == "ok", health.text
                     forged = await http.post(f"{here.url}/tasks/left_alone", json={"name": "x", "kind": "left_alone"})
@@ -148,6 +154,36 @@ def test_a_whole_call_runs_on_google_s_services(firestore_emulator: str, pubsub_
             findings = await asyncio.to_thread(examine, chosen)
             assert [finding for finding in findings if finding.level == "bad"] == []
             answers = {finding.what for finding in findings if finding.how.endswith(" answers")}
-            assert answers == {"documents", "bus", "queue", "speech", "brain", "voice"}
+            assert answers == {"documents", "bus", "queue", "speech", "brain", "voice", "knowledge", "blobs"}
+
+    asyncio.run(story())
+
+
+def test_documents_are_read_and_found_on_google_s_services(
+    firestore_emulator: str, pubsub_emulator: str, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        async with Google(firestore_emulator, pubsub_emulator) as google:
+            changes = google.settings(tmp_path).model_dump(exclude={"home", "port", "owner_key", "ticket_secret"})
+            owner = {"Authorization": "Bearer owner"}
+            async with house(tmp_path, **changes) as here, httpx2.AsyncClient(headers=owner) as http:
+                api = f"{here.url}/api/v1/knowledge"
+                file = ("prices.md", b"# Price list\n## Cleaning\nA cleaning costs 80 dollars.\n")
+                taken = (await http.post(api, files={"file": file})).json()
+                assert taken["state"] == "reading"
+                async with asyncio.timeout(30):
+                    while (known := (await http.get(f"{api}/{taken['id']}")).json())["state"] == "reading":
+                        await asyncio.sleep(0.05)
+                assert (known["state"], known["title"], known["passages"]) == ("ready", "Price list", 1), known
+                assert list(google.storage.kept) == [f"organisations/org_demo/knowledge/{taken['id']}"]
+                found = await http.post(f"{api}/search", params={"q": "the price list: what does a cleaning cost"})
+                assert [each["text"] for each in found.json()["data"]] == [
+                    "Price list › Cleaning A cleaning costs 80 dollars."
+                ]
+                assert (await http.delete(f"{api}/{taken['id']}")).status_code == 204
+                assert google.storage.kept == {}
+                found = await http.post(f"{api}/search", params={"q": "the price list: what does a cleaning cost"})
+                assert found.json()["data"] == []
+            assert {each.task for each in google.gemini.embedded} >= {"RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY"}
 
     asyncio.run(story())

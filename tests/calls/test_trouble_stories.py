@@ -499,7 +499,9 @@ def test_a_booking_of_which_nobody_can_tell_is_not_called_impossible() -> None:
 
     lab = Lab()
     ports = lab.ports
-    lab.ports = lambda: dataclasses.replace(ports(), tools=Forgetful(lab.documents, ports().clock))  # type: ignore[method-assign]
+    known = ports()
+    forgetful = Forgetful(lab.documents, known.clock, known.calendars)
+    lab.ports = lambda: dataclasses.replace(ports(), tools=forgetful)  # type: ignore[method-assign]
     hold(books, lab)
     assert len(lab.appointments()) == 1
     assert "can't book" not in lab.dialogue()

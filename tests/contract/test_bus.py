@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 import pytest
 import structlog
+from google.iam.v1 import iam_policy_pb2
 from google.protobuf import empty_pb2
 from google.pubsub_v1.services.publisher import PublisherAsyncClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
@@ -30,6 +31,7 @@ from adapters.sqlite_bus import SqliteBus
 from adapters.sqlite_outbox import ATTEMPTS, CONCURRENCY, LEASE_S
 from domain.ports import Bus, Event, Unavailable
 from schemas.ids import new_id
+from tests.fakes.grpc_proxy import proxy
 from tests.fakes.hand_set_clock import HandSetClock
 
 
@@ -399,6 +401,62 @@ def test_a_subscription_that_is_gone_is_missed_by_the_check(pubsub_emulator: str
                 Unavailable, match=r"^Pub/Sub has no subscription 'analyse' in this project: deploy it$"
             ):
                 await bus.check()
+
+    asyncio.run(story())
+
+
+GRANTED = iam_policy_pb2.TestIamPermissionsResponse(permissions=["pubsub.topics.publish"]).SerializeToString()
+REFUSED = iam_policy_pb2.TestIamPermissionsResponse().SerializeToString()
+
+
+def test_a_topic_that_may_not_be_published_to_is_told_with_the_role(pubsub_emulator: str, tmp_path: Path) -> None:
+    """Nothing is published for that: Google is asked what is allowed, of which the emulator knows nothing."""
+
+    async def story() -> None:
+        analyst = Mailbox()
+        answers = {"TestIamPermissions": GRANTED}
+        async with (
+            proxy(pubsub_emulator, answers.get) as endpoint,
+            PubsubBus(project(tmp_path), endpoint=endpoint, insecure=True, timeout_s=60) as bus,
+            PubsubBus(project(tmp_path), endpoint=pubsub_emulator, insecure=True, timeout_s=60) as at_the_emulator,
+        ):
+            at_the_emulator.subscribe("conversation.ended", "analyse", analyst)
+            await bus.check_topics(["conversation.ended"])
+            await at_the_emulator.check_topics(["conversation.ended"])
+            answers["TestIamPermissions"] = REFUSED
+            with pytest.raises(
+                Unavailable, match=r"'conversation\.ended': grant `roles/pubsub\.publisher` on it to the account"
+            ):
+                await bus.check_topics(["conversation.ended"])
+            await bus.publish(ended("1"))
+            await until(lambda: bool(analyst.events))
+            assert analyst.events == [ended("1")]
+
+    asyncio.run(story())
+
+
+def test_a_function_s_topic_wants_somebody_whom_it_is_pushed_to(pubsub_emulator: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with (
+            PubsubBus(project(tmp_path), endpoint=pubsub_emulator, insecure=True, timeout_s=60) as bus,
+            insecure_channel(pubsub_emulator) as channel,
+        ):
+            bus.subscribe("conversation.ended", "analyse", Mailbox())
+            await bus.check_topics(["conversation.ended"])
+            with pytest.raises(
+                Unavailable,
+                match=r"to nobody, and functions don't pull \(there is only analyse\): deploy the function .*"
+                r"`--trigger-topic=conversation\.ended`$",
+            ):
+                await bus.check_topics(["conversation.ended"], pushed=True)
+            subscriber = SubscriberAsyncClient(transport=SubscriberGrpcAsyncIOTransport(channel=channel))
+            trigger = {
+                "name": f"projects/{project(tmp_path)}/subscriptions/eventarc-europe-west1-analyse-1-sub-2",
+                "topic": f"projects/{project(tmp_path)}/topics/conversation.ended",
+                "push_config": {"push_endpoint": "http://127.0.0.1:1/"},
+            }
+            await subscriber.create_subscription(trigger)
+            await bus.check_topics(["conversation.ended"], pushed=True)
 
     asyncio.run(story())
 

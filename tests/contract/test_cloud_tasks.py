@@ -372,12 +372,97 @@ def test_a_queue_that_is_not_there_or_paused_is_told() -> None:
     async def missing(place: Place) -> None:
         for ask in (lambda: place.queue.enqueue(DIAL, place.clock.now()), place.queue.check):
             with pytest.raises(
-                Unavailable, match="has no queue 'projects/offhook-test/locations/x/queues/y': create it"
+                Unavailable, match="has no queue 'projects/offhook-test/locations/x/queues/y': create it with `gcloud"
             ):
                 await ask()
 
     tell(paused)
     tell(missing, queue="projects/offhook-test/locations/x/queues/y")
+
+
+# --- Whether anything could be enqueued ----------------------------------------------------------------------------
+
+
+def test_trying_to_enqueue_leaves_nothing_behind() -> None:
+    async def story(place: Place) -> None:
+        await place.queue.check_writing()
+        await place.queue.check_writing()
+        assert place.server.calls == 4
+        assert place.server.tasks == []
+        place.clock.move_on(4000)
+        await place.queue.enqueue(DIAL, place.clock.now())
+        await place.until(lambda: place.done == [DIAL])
+        assert [posted.url for posted in place.server.posted] == [f"{place.route.url}/tasks/dial"]
+
+    tell(story)
+
+
+def test_a_trial_that_could_not_be_taken_back_comes_once_and_nothing_is_done() -> None:
+    async def story(place: Place) -> None:
+        place.server.lacking = {"cloudtasks.tasks.delete"}
+        await place.queue.check_writing()
+        (task,) = place.server.tasks
+        assert task.http_request.oidc_token.service_account_email == CALLER
+        place.clock.move_on(3599)
+        await asyncio.sleep(0.05)
+        assert place.server.posted == []
+        place.clock.move_on(1)
+        await place.until(lambda: place.server.tasks == [])
+        assert [posted.status for posted in place.server.posted] == [200]
+        assert place.done == []
+
+    tell(story)
+
+
+def test_a_trial_that_nobody_answers_is_soon_given_up() -> None:
+    async def story(place: Place) -> None:
+        place.server.lacking = {"cloudtasks.tasks.delete"}
+        elsewhere = CloudTasksQueue(
+            QUEUE, "http://127.0.0.1:1", CALLER, place.clock, endpoint=place.server.endpoint, insecure=True
+        )
+        async with elsewhere:
+            await elsewhere.check_writing()
+        await place.until(lambda: place.server.tasks == [], step_s=60)
+        assert len(place.server.posted) == 2
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("permission", "sentence"),
+    [
+        (
+            "cloudtasks.tasks.create",
+            "Google Cloud Tasks refused permission (IAM_PERMISSION_DENIED): grant `roles/cloudtasks.enqueuer` on the "
+            "queue to the account that Offhook runs as",
+        ),
+        (
+            "iam.serviceAccounts.actAs",
+            "Google Cloud Tasks may not act as OFFHOOK_TASKS_ACCOUNT: grant `roles/iam.serviceAccountUser` on it to the "
+            "account that Offhook runs as",
+        ),
+    ],
+)
+def test_whoever_may_not_enqueue_is_told_the_role(permission: str, sentence: str) -> None:
+    async def story(place: Place) -> None:
+        place.server.lacking = {permission}
+        await place.queue.check()
+        with pytest.raises(Unavailable) as problem:
+            await place.queue.check_writing()
+        assert str(problem.value) == sentence
+        assert place.server.tasks == []
+
+    tell(story)
+
+
+def test_whoever_may_not_look_at_the_queue_is_told_that_role() -> None:
+    async def story(place: Place) -> None:
+        place.server.lacking = {"cloudtasks.queues.get"}
+        await place.queue.check_writing()
+        with pytest.raises(Unavailable, match=r"grant `roles/cloudtasks\.viewer` on the queue to"):
+            await place.queue.check()
+
+    tell(story)
 
 
 def test_cancelling_an_enqueueing_ends_it() -> None:

@@ -939,6 +939,30 @@ def test_a_refusal_says_why(firestore_emulator: str, code: grpc.StatusCode, why:
     asyncio.run(story())
 
 
+def test_trying_to_write_leaves_nothing_behind(firestore_emulator: str) -> None:
+    async def story() -> None:
+        async with firestore(firestore_emulator) as documents:
+            await documents.check_writing()
+            await documents.check_writing()
+            assert await walk(documents, "checks") == []
+
+    asyncio.run(story())
+
+
+def test_whoever_may_only_read_is_told_the_role_for_writing(firestore_emulator: str) -> None:
+    async def story() -> None:
+        denied = Losses("Commit", -1, grpc.StatusCode.PERMISSION_DENIED)
+        async with proxy(firestore_emulator, denied) as endpoint, firestore(endpoint) as documents:
+            await documents.check()
+            with pytest.raises(
+                Unavailable,
+                match=r"^Firestore refused permission: grant `roles/datastore\.user` to the account that Offhook runs as$",
+            ):
+                await documents.check_writing()
+
+    asyncio.run(story())
+
+
 def test_a_query_without_its_index_says_so(firestore_emulator: str) -> None:
     async def story() -> None:
         losses = Losses("RunQuery", 1, grpc.StatusCode.FAILED_PRECONDITION)

@@ -562,7 +562,7 @@ def test_a_service_that_isn_t_there_is_unavailable() -> None:
         ),
         (
             Plan(fails=(StatusCode.PERMISSION_DENIED, "Permission denied on resource"), after=0),
-            "refused permission: give the service account the role",
+            "refused permission: grant `roles/speech.client` to the account that Offhook runs as",
         ),
         (
             Plan(fails=(StatusCode.NOT_FOUND, "Unable to find it"), after=0),
@@ -672,3 +672,18 @@ def test_the_server_hears_what_was_cut() -> None:
             heard = [word.word for part in (sound[:cut], sound[cut:]) for word in hear(part)[0]]
             assert heard != ["one", "two", "three"]
     assert [word.word for word in hear(sound + sound)[0]] == ["one", "two", "three"] * 2
+
+
+@pytest.mark.parametrize(
+    "grpc_says",
+    [
+        "errors resolving mars-speech.googleapis.com:443: [address lookup failed: Domain name not found]",
+        "DNS resolution failed for mars-speech.googleapis.com:443: C-ares status is not ARES_SUCCESS",
+    ],
+)
+def test_a_location_that_there_is_not_is_told(grpc_says: str) -> None:
+    unreachable = grpc.aio.AioRpcError(StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), grpc_says)
+    said = str(GoogleSpeech("offhook", location="mars").explain(unreachable, "en-US"))
+    assert said.endswith("nobody knows mars-speech.googleapis.com:443; correct OFFHOOK_SPEECH_LOCATION")
+    anywhere = str(GoogleSpeech("offhook").explain(unreachable, "en-US"))
+    assert anywhere == "Speech-to-Text could not be reached"

@@ -376,7 +376,7 @@ PLUGIN = "Getting metadata from plugin failed with error: ('invalid_grant: Inval
         (Refusal(StatusCode.UNAUTHENTICATED), "did not accept the credentials"),
         (Refusal(StatusCode.UNAVAILABLE, PLUGIN), "no token could be had"),
         (Refusal(StatusCode.PERMISSION_DENIED, reason="SERVICE_DISABLED"), f"gcloud services enable {HOST}"),
-        (Refusal(StatusCode.PERMISSION_DENIED, reason="IAM_PERMISSION_DENIED"), r"\(IAM_PERMISSION_DENIED\): give"),
+        (Refusal(StatusCode.PERMISSION_DENIED, reason="IAM_PERMISSION_DENIED"), r"\(IAM_PERMISSION_DENIED\): grant"),
         (Refusal(StatusCode.PERMISSION_DENIED, reason="BILLING_DISABLED"), "needs billing"),
         (
             Refusal(StatusCode.RESOURCE_EXHAUSTED, reason="RATE_LIMIT_EXCEEDED", metadata=(("quota_limit", "Chirp3"),)),

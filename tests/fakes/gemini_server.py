@@ -6,6 +6,7 @@ script says otherwise. Caches are kept until they are dropped or their time is o
 
 import asyncio
 import base64
+import hashlib
 import io
 import itertools
 import json
@@ -26,6 +27,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from domain import mulaw
+from domain.content_words import content_words
 from tests.fakes.speech_server import hear
 
 Json = dict[str, Any]
@@ -35,6 +37,11 @@ PROJECT, LOCATION, TOKEN = "offhook", "europe-west4", "ya29-the-secret-token"
 """Of Vertex AI."""
 MODELS = re.compile(r"gemini-(2\.[05]|3|3\.\d)-(flash|pro)(-lite|-preview)*|gemini-flash-latest|gemma-3-27b-it")
 """What it has."""
+EMBEDDING_MODEL = "gemini-embedding-001"
+FULL_DIMENSIONS = 3072
+MOST_EMBEDDED = 100
+"""Texts of one request with an API key; Vertex AI takes one."""
+TASKS = ("RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY", "SEMANTIC_SIMILARITY")
 FEWEST_CACHED = {2: 2048, 3: 4096}
 """By generation: so many tokens a cache must hold."""
 LETTERS_A_TOKEN = 4
@@ -139,6 +146,14 @@ class Seen:
         return [part["text"] for content in self.body["contents"] for part in content["parts"] if "text" in part]
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """A request for vectors."""
+
+    task: str
+    texts: list[str]
+
+
 @dataclass
 class Cache:
     """A cached content as it was made."""
@@ -162,6 +177,10 @@ class GeminiServer:
         """Set once there is a request."""
         self.counted: list[str] = []
         """Models that tokens were counted for."""
+        self.embedded: list[Embedded] = []
+        """Requests for vectors."""
+        self.embeds = embed
+        """How long the vectors are, and what they are, is up to it."""
         self.caches: dict[str, Cache] = {}
         """By name."""
         self.caching = asyncio.Event()
@@ -196,6 +215,9 @@ class GeminiServer:
                 Route(f"{models}/{{model}}:streamGenerateContent", self._answer, methods=["POST"]),
                 Route(f"{models}/{{model}}:generateContent", self._answer, methods=["POST"]),
                 Route(f"{models}/{{model}}:countTokens", self._count, methods=["POST"]),
+                Route(f"{models}/{{model}}:batchEmbedContents", self._embed, methods=["POST"]),
+                Route(f"{models}/{{model}}:embedContent", self._embed, methods=["POST"]),
+                Route(f"{models}/{{model}}:predict", self._embed, methods=["POST"]),
                 Route(f"{top}/cachedContents", self._cache, methods=["POST"]),
             ]
         )
@@ -218,14 +240,42 @@ class GeminiServer:
         await asyncio.gather(*self._connected.tasks, return_exceptions=True)
         await self._listening.wait_closed()
 
-    def _refusal(self, request: Request, model: str) -> JSONResponse | None:
+    async def _embed(self, request: Request) -> JSONResponse:
+        """Vectors of texts: `batchEmbedContents` with an API key, `embedContent` or the older `predict` on Vertex AI."""
+        model, body = request.path_params["model"], _camel(await request.json())
+        if self.refuses:
+            return _error(self.refuses.status, self.refuses.name, self.refuses.message, self.refuses.reason)
+        if refusal := self._refusal(request, model, re.compile(EMBEDDING_MODEL)):
+            return refusal
+        _, _, method = request.url.path.rpartition(":")
+        if (method == "batchEmbedContents") == self._vertex:
+            return _error(404, "NOT_FOUND", "there is no such method for this model")
+        try:
+            tasks, texts, sizes = zip(*_wanted_vectors(body, method), strict=True)
+        except (KeyError, ValueError) as problem:
+            return _error(400, "INVALID_ARGUMENT", f"can't be embedded: {problem}")
+        most = 1 if self._vertex else MOST_EMBEDDED
+        if len(texts) > most:
+            return _error(400, "INVALID_ARGUMENT", f"batchSize must be {most} but the entered value was {len(texts)}.")
+        if not all(texts) or not set(tasks) <= set(TASKS):
+            return _error(400, "INVALID_ARGUMENT", "content must not be empty, and the task must be known")
+        self.embedded.append(Embedded(tasks[0], list(texts)))
+        vectors = [self.embeds(text, size) for text, size in zip(texts, sizes, strict=True)]
+        match method:
+            case "predict":
+                return JSONResponse({"predictions": [{"embeddings": {"values": values}} for values in vectors]})
+            case "embedContent":
+                return JSONResponse({"embedding": {"values": vectors[0]}, "truncated": False})
+        return JSONResponse({"embeddings": [{"values": values} for values in vectors]})
+
+    def _refusal(self, request: Request, model: str, models: re.Pattern[str] = MODELS) -> JSONResponse | None:
         """Of whoever may not ask, and of models that there aren't."""
         if self._vertex:
             if request.headers.get("authorization") != f"Bearer {TOKEN}" or "x-goog-api-key" in request.headers:
                 return _error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
         elif request.headers.get("x-goog-api-key") != KEY:
             return _error(400, "INVALID_ARGUMENT", f"API key not valid: {KEY}", reason="API_KEY_INVALID")
-        if not MODELS.fullmatch(model):
+        if not models.fullmatch(model):
             return _error(404, "NOT_FOUND", f"models/{model} is not found, or is not supported.")
         return None
 
@@ -380,6 +430,43 @@ class GeminiServer:
             if signature:
                 part["thoughtSignature"] = base64.b64encode(signature).decode()
             yield part
+
+
+# --- Vectors ---
+
+
+def embed(text: str, dimensions: int) -> list[float]:
+    """Of the words alone: texts that share words lie close together, whatever they mean. Not of length 1, as shortened
+    vectors of this model aren't."""
+    vector = [0.0] * dimensions
+    for word in content_words(text):
+        stem = re.sub(r"(?<=\w{3})(ing|ed|es|s|e|y)$", "", word)
+        digest = hashlib.sha256(stem.encode()).digest()
+        vector[int.from_bytes(digest[:4]) % dimensions] += 3.0 if digest[4] % 2 else -3.0
+    vector[0] += 0.01
+    return vector
+
+
+def _wanted_vectors(body: Json, method: str) -> Iterator[tuple[str, str, int]]:
+    """Task, text and dimensions of each."""
+    match method:
+        case "predict":
+            dimensions = body.get("parameters", {}).get("outputDimensionality", FULL_DIMENSIONS)
+            for each in body["instances"]:
+                yield each["taskType"], each["content"], dimensions
+        case "embedContent":
+            config = body["embedContentConfig"]
+            yield config["taskType"], _only_text(body), config.get("outputDimensionality", FULL_DIMENSIONS)
+        case _:
+            for each in body["requests"]:
+                if each["model"] != f"models/{EMBEDDING_MODEL}":
+                    raise ValueError(f"model {each['model']}")
+                yield each["taskType"], _only_text(each), each.get("outputDimensionality", FULL_DIMENSIONS)
+
+
+def _only_text(request: Json) -> str:
+    [part] = request["content"]["parts"]
+    return str(part["text"])
 
 
 # --- What Gemini would refuse ---

@@ -6,8 +6,8 @@ from typing import Any
 
 import grpc.aio
 
-Fault = Callable[[str], grpc.StatusCode | None]
-"""Given a method's name at the end of each call: what to answer in place of the truth."""
+Fault = Callable[[str], grpc.StatusCode | bytes | None]
+"""Given a method's name at the end of each call: what to answer in place of the truth, a refusal or a message."""
 
 
 @asynccontextmanager
@@ -21,12 +21,19 @@ async def proxy(endpoint: str, fault: Fault) -> AsyncIterator[str]:
                 method: str = details.method
 
                 async def call(request: bytes, context: Any) -> AsyncIterator[bytes]:
+                    answers: list[bytes] = []
+                    refusal = None
                     try:
                         answers = [answer async for answer in channel.unary_stream(method)(request)]
                     except grpc.aio.AioRpcError as error:
-                        await context.abort(error.code(), error.details())
-                    if code := fault(method.rpartition("/")[2]):
-                        await context.abort(code, "the proxy says so")
+                        refusal = error.code(), error.details()
+                    match fault(method.rpartition("/")[2]):
+                        case grpc.StatusCode() as code:
+                            refusal = code, "the proxy says so"
+                        case bytes() as message:
+                            answers, refusal = [message], None
+                    if refusal:
+                        await context.abort(*refusal)
                     for answer in answers:
                         yield answer
 

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.builtin_tools import BuiltinTools
 from adapters.offline_brain import OfflineBrain
 from adapters.paced_voice import PacedVoice
 from domain.conversation import Conversation
@@ -13,7 +13,7 @@ from domain.past import path_of, take
 from domain.phrases import PhraseBook
 from domain.ports import Brain, Ports, Tools, Voice
 from media_service.call import Call, Outcome
-from offhook.seed import ITEMS, ORDERS, demo_version
+from offhook.seed import CALENDAR, ITEMS, ORDERS, demo_version
 from schemas.agent import AgentVersion
 from schemas.conversation import Conversation as Stored
 from schemas.conversation import Turn
@@ -22,6 +22,7 @@ from schemas.signals import Opened
 from schemas.tool import Tool, ToolCall, ToolResult
 from tests.fakes import virtual_time
 from tests.fakes.caller import Caller, ScriptedSpeech
+from tests.fakes.knowledge import MemoryKnowledge
 from tests.fakes.memory_documents import MemoryDocuments
 from tests.fakes.ports import NOW, paper_ports
 
@@ -44,7 +45,7 @@ class LoopClock:
 class SlowTools:
     """The real ones, as slow as the lab says."""
 
-    def __init__(self, lab: "Lab", tools: BuiltinTools) -> None:
+    def __init__(self, lab: "Lab", tools: Tools) -> None:
         self._lab, self._tools = lab, tools
         self.offered = tools.offered
 
@@ -71,21 +72,25 @@ class Lab:
         self.tool_delay_s = 0.0
         self.team: dict[str, AgentVersion] = {}
         self.tools_of_its_own: Tools | None = None
+        self.knowledge = MemoryKnowledge()
+        self.others: dict[str, Any] = {}
+        """Further ports, by name."""
 
     def change(self, **fields: Any) -> None:
         """Another version of the agent."""
         self.version = AgentVersion.model_validate({**self.version.model_dump(), **fields})
 
     def ports(self) -> Ports:
-        clock = LoopClock(self.begins)
-        return paper_ports(
-            clock=clock,
-            tools=self.tools_of_its_own or SlowTools(self, BuiltinTools(self.documents, clock)),
+        ports = paper_ports(
+            clock=LoopClock(self.begins),
             documents=self.documents,
             speech=self.speech,
             brain=self.brain,
+            knowledge=self.knowledge,
             voice=self.voice,
+            **self.others,
         )
+        return replace(ports, tools=self.tools_of_its_own or SlowTools(self, ports.tools))
 
     def tools(self) -> Mapping[str, Tool]:
         """Those that the agent may use."""
@@ -103,6 +108,7 @@ class Lab:
         for path, document in {
             ROOT: ORGANISATION.model_dump(mode="json"),
             path_of(ORGANISATION.id, self.id): stored.model_dump(mode="json"),
+            f"{ROOT}/calendars/main": CALENDAR.model_dump(mode="json"),
             **{f"{ROOT}/orders/{id}": order for id, order in ORDERS.items()},
             **{f"{ROOT}/items/{id}": item for id, item in ITEMS.items()},
         }.items():

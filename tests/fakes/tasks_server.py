@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from google.auth import crypt, jwt
 from google.cloud import tasks_v2
-from google.cloud.tasks_v2.types import CreateTaskRequest, GetQueueRequest
+from google.cloud.tasks_v2.types import CreateTaskRequest, DeleteTaskRequest, GetQueueRequest
+from google.protobuf import empty_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -83,7 +84,8 @@ class TasksKept:
 
 class TasksServer:
     """`async with TasksServer(clock) as server:` listens at `server.endpoint` (gRPC) and publishes the certificates of
-    its tokens at `server.certificates_url`. `will_answer` makes the next calls fail, in turn."""
+    its tokens at `server.certificates_url`. `will_answer` makes the next calls fail, in turn; permissions that its
+    callers lack are in `lacking`."""
 
     def __init__(
         self,
@@ -101,6 +103,8 @@ class TasksServer:
         self.state = tasks_v2.Queue.State.RUNNING
         self.posted: list[Posted] = []
         self.calls = 0
+        self.lacking: set[str] = set()
+        """Such as "cloudtasks.tasks.create"."""
         self._answers: list[Refusal | Hang] = []
 
     def will_answer(self, *answers: Refusal | Hang) -> None:
@@ -116,6 +120,9 @@ class TasksServer:
         rpcs = {
             "CreateTask": grpc.unary_unary_rpc_method_handler(
                 self._create, CreateTaskRequest.deserialize, tasks_v2.Task.serialize
+            ),
+            "DeleteTask": grpc.unary_unary_rpc_method_handler(
+                self._delete, DeleteTaskRequest.deserialize, empty_pb2.Empty.SerializeToString
             ),
             "GetQueue": grpc.unary_unary_rpc_method_handler(
                 self._queue, GetQueueRequest.deserialize, tasks_v2.Queue.serialize
@@ -152,8 +159,11 @@ class TasksServer:
     async def _create(self, request: Any, context: Any) -> Any:
         await self._fail(context)
         task, now = request.task, self._clock.now()
+        await self._want("cloudtasks.tasks.create", request.parent, context)
         if request.parent != QUEUE:
             await _abort(context, Refusal(grpc.StatusCode.NOT_FOUND, "Requested entity was not found."))
+        account = task.http_request.oidc_token.service_account_email
+        await self._want("iam.serviceAccounts.actAs", account, context)
         if wrong := _complaint(request.parent, task, now):
             await _abort(context, Refusal(grpc.StatusCode.INVALID_ARGUMENT, wrong))
         if task.name in self.kept.tasks:
@@ -165,8 +175,17 @@ class TasksServer:
         self.kept.tasks[task.name] = _Kept(task, due)
         return tasks_v2.Task(name=task.name, schedule_time=due, create_time=now)
 
+    async def _delete(self, request: Any, context: Any) -> Any:
+        await self._fail(context)
+        await self._want("cloudtasks.tasks.delete", request.name, context)
+        if self.kept.tasks.pop(request.name, None) is None:
+            await _abort(context, Refusal(grpc.StatusCode.NOT_FOUND, "Requested entity was not found."))
+        self.kept.over[request.name] = self._clock.now()
+        return empty_pb2.Empty()
+
     async def _queue(self, request: Any, context: Any) -> Any:
         await self._fail(context)
+        await self._want("cloudtasks.queues.get", request.name, context)
         if request.name != QUEUE:
             await _abort(context, Refusal(grpc.StatusCode.NOT_FOUND, "Requested entity was not found."))
         return tasks_v2.Queue(name=QUEUE, state=self.state)
@@ -178,6 +197,14 @@ class TasksServer:
                 await _abort(context, refusal)
             case Hang():
                 await asyncio.Event().wait()
+
+    async def _want(self, permission: str, resource: str, context: Any) -> None:
+        if permission in self.lacking:
+            message = (
+                f'The principal (user or service account) lacks IAM permission "{permission}" for the resource '
+                f'"{resource}" (or the resource may not exist).'
+            )
+            await _abort(context, Refusal(grpc.StatusCode.PERMISSION_DENIED, message, "IAM_PERMISSION_DENIED"))
 
     async def _certificates(self, request: web.Request) -> web.Response:
         return web.json_response({KEY_ID: _key()[1]})
@@ -211,9 +238,12 @@ class TasksServer:
     def _settle(self, kept: _Kept, status: int) -> None:
         now = self._clock.now()
         assert kept.first_attempt
-        spent = kept.attempts >= self._max_attempts and now - kept.first_attempt >= self._max_retry
+        own = kept.task.retry_config
+        attempts = own.max_attempts if own else self._max_attempts
+        duration = own.max_retry_duration if own else self._max_retry
+        spent = kept.attempts >= attempts and now - kept.first_attempt >= duration
         if 200 <= status < 300 or spent:
-            del self.kept.tasks[kept.task.name]
+            self.kept.tasks.pop(kept.task.name, None)  # it may be deleted meanwhile
             self.kept.over[kept.task.name] = now
         else:
             backoff_s = min(self._min_backoff_s * 2 ** min(kept.attempts - 1, 16), self._max_backoff_s)

@@ -5,6 +5,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import date
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,21 +14,28 @@ import pytest
 from starlette.testclient import TestClient
 from twilio.request_validator import RequestValidator
 
-from domain.ports import Page, Ports, Where
+from adapters.gemini_embeddings import DIMENSIONS
+from domain import past
+from domain.ports import Event, Page, Ports, Where
 from functions import webhooks
 from functions.admin.app import app as admin_api
 from functions.analyse import turns_of
-from media_service import journal
+from functions.appointment_messages import CANCELLED, appointment_cancelled
+from functions.knowledge import documents_of
 from offhook.bench.agent import ORGANISATION as BENCH
 from offhook.bench.waterfall import turns_taken
 from offhook.doctor import live_agents
+from offhook.messages import latest_messages
 from offhook.seed import ORGANISATION, seed
+from schemas.organisation import Organisation
 from schemas.settings import DEVELOPMENT_AUTH_TOKEN
 from tests.fakes.memory_documents import MemoryDocuments
 from tests.fakes.ports import paper_ports
 
 ROOT = Path(__file__).parent.parent.parent
 ROOMS = ("domain", "functions", "media_service", "offhook")
+BOOK = ROOT / "adapters/appointment_book.py"
+"""It speaks to the same port as the rooms do."""
 DECLARED = json.loads((ROOT / "infra/firestore.indexes.json").read_text())
 CONVERSATION = f"organisations/{ORGANISATION}/conversations/cnv_1"
 SID = "CA" + "1" * 32
@@ -71,7 +79,7 @@ class RecordingDocuments(MemoryDocuments):
 
 def query_sites() -> Iterator[Site]:
     """Where the code queries its documents."""
-    for file in chain.from_iterable((ROOT / room).rglob("*.py") for room in ROOMS):
+    for file in (BOOK, *chain.from_iterable((ROOT / room).rglob("*.py") for room in ROOMS)):
         for function in ast.walk(ast.parse(file.read_text())):
             if isinstance(function, ast.AsyncFunctionDef):
                 calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
@@ -90,11 +98,19 @@ def made() -> set[tuple[Query, Site]]:
 
     async def ask_within() -> None:
         await seed(ports)
-        await journal.read(documents, CONVERSATION)
+        await past.read(documents, CONVERSATION)
         assert [turn async for turn in turns_of(ports, CONVERSATION)] == []
+        assert [document async for document in documents_of(ports, ORGANISATION)] == []
         assert {agent.id async for agent, _ in live_agents(documents)} == {"agt_demo_booking", "agt_demo_orders"}
+        demo = Organisation.model_validate(documents.kept[f"organisations/{ORGANISATION}"])
+        await ports.calendars.offer(demo, "main", date(2026, 11, 24), date(2026, 11, 24))
+        await ports.calendars.upcoming(demo, "+15005550100", "cnv_1")
         documents.kept[f"organisations/{BENCH}/conversations/cnv_1"] = {}
         assert await turns_taken(documents) == []
+        for state in ("", "sent"):
+            assert await latest_messages(documents, ORGANISATION, state, 20) == []
+        gone = {"organisation": ORGANISATION, "appointment": "apt_1"}
+        await appointment_cancelled(ports, Event("1", CANCELLED, gone))
 
     asyncio.run(ask_within())
     documents.kept[CONVERSATION] = {
@@ -138,10 +154,14 @@ def needs(query: Query) -> set[tuple[str, str]]:
     return {(field, sorted_by) for field in query.equal if sorted_by and field != sorted_by.removeprefix("-")}
 
 
+def is_of_vectors(index: Any) -> bool:
+    return any("vectorConfig" in field for field in index["fields"])
+
+
 def indexes(collection: str) -> set[tuple[str, str]]:
     found = set()
     for index in DECLARED["indexes"]:
-        if index["collectionGroup"] == collection:
+        if index["collectionGroup"] == collection and not is_of_vectors(index):
             assert index["queryScope"] == "COLLECTION"
             first, last = index["fields"]
             direction = "-" if last["order"] == "DESCENDING" else ""
@@ -175,9 +195,17 @@ def test_no_index_is_for_nothing(made: set[tuple[Query, Site]]) -> None:
     assert declared == needed
 
 
+def test_passages_are_found_among_all_documents_and_among_some() -> None:
+    vector = {"fieldPath": "vector", "vectorConfig": {"dimension": DIMENSIONS, "flat": {}}}
+    some = {"fieldPath": "document", "order": "ASCENDING"}
+    declared = [each for each in DECLARED["indexes"] if is_of_vectors(each)]
+    assert all((each["collectionGroup"], each["queryScope"]) == ("passages", "COLLECTION") for each in declared)
+    assert [each["fields"] for each in declared] == [[vector], [some, vector]]
+
+
 def test_what_the_callers_said_can_expire() -> None:
     expiring = {each["collectionGroup"] for each in DECLARED["fieldOverrides"] if each.get("ttl")}
-    assert expiring == {"calls", "conversations", "journal", "turns"}
+    assert expiring == {"calls", "conversations", "effects", "journal", "messages", "taken", "turns"}
     for each in DECLARED["fieldOverrides"]:
         # Times that only grow, indexed, hold a collection to 500 writes a second.
         assert each["indexes"] == []

@@ -85,12 +85,24 @@ def test_the_media_address_follows_the_public_one(tmp_path: Path) -> None:
         ({"OFFHOOK_BRAIN": "gemini", "GOOGLE_GENAI_USE_VERTEXAI": "true"}, "GOOGLE_CLOUD_PROJECT"),
         ({"OFFHOOK_DOCUMENTS": "firestore"}, "OFFHOOK_DOCUMENTS=firestore needs GOOGLE_CLOUD_PROJECT"),
         ({"OFFHOOK_BUS": "pubsub"}, "OFFHOOK_BUS=pubsub needs GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_BLOBS": "cloud_storage"}, "OFFHOOK_BLOBS=cloud_storage needs GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_KNOWLEDGE": "firestore", "GEMINI_API_KEY": "k"}, "KNOWLEDGE=firestore needs GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_KNOWLEDGE": "firestore"}, "OFFHOOK_KNOWLEDGE=firestore needs GEMINI_API_KEY"),
         ({"OFFHOOK_SPEECH": "google"}, "OFFHOOK_SPEECH=google needs GOOGLE_CLOUD_PROJECT"),
         ({"OFFHOOK_QUEUE": "cloud_tasks"}, "OFFHOOK_TASKS_QUEUE"),
         ({"FIRESTORE_EMULATOR_HOST": "here"}, "FIRESTORE_EMULATOR_HOST"),
         ({"OFFHOOK_VOICE_ENDPOINT": "127.0.0.1:9"}, "OFFHOOK_VOICE_ENDPOINT"),
+        ({"OFFHOOK_SECRETS": "secret_manager"}, "OFFHOOK_SECRETS=secret_manager needs GOOGLE_CLOUD_PROJECT"),
+        ({"OFFHOOK_EGRESS_ALLOW": "http://127.0.0.1:9"}, "OFFHOOK_EGRESS_ALLOW"),
+        ({"OFFHOOK_EGRESS_PORTS": "8443,x"}, "OFFHOOK_EGRESS_PORTS"),
         ({"OFFHOOK_ENVIRONMENT": "prodution"}, "OFFHOOK_ENVIRONMENT"),
         ({"PORT": "99999"}, "PORT"),
+        ({"OFFHOOK_MESSAGES": "pigeon"}, "OFFHOOK_MESSAGES"),
+        ({"OFFHOOK_SMS_FROM": "Willow"}, "OFFHOOK_SMS_FROM"),
+        ({"OFFHOOK_MAIL": "smtp", "OFFHOOK_MAIL_FROM": "a@b.example"}, "needs OFFHOOK_SMTP_URL"),
+        ({"OFFHOOK_SMTP_URL": "mail.example.com:587", "OFFHOOK_MAIL_FROM": "a@b.example"}, "needs OFFHOOK_SMTP_URL"),
+        ({"OFFHOOK_SMTP_URL": "smtp://mail.example.com"}, "needs OFFHOOK_MAIL_FROM"),
+        ({"OFFHOOK_TWILIO_ENDPOINT": "twilio"}, "OFFHOOK_TWILIO_ENDPOINT"),
         ({"OFFHOOK_PACED": "{bad"}, "OFFHOOK_PACED"),
         ({"PUBLIC_URL": "phone.example.com"}, "PUBLIC_URL"),
         ({"OFFHOOK_ENVIRONMENT": "production"}, "OFFHOOK_TICKET_SECRET"),
@@ -121,9 +133,46 @@ def test_production_uses_google_s_services_unless_told_otherwise(tmp_path: Path)
     assert given.production
     assert (given.documents, given.bus, given.queue) == ("firestore", "pubsub", "cloud_tasks")
     assert (given.speech, given.brain, given.voice) == ("google", "gemini", "google")
+    assert (given.knowledge, given.blobs) == ("firestore", "cloud_storage")
     assert given.vertex
     assert not settings(tmp_path, **PRODUCTION, GEMINI_API_KEY="k").vertex
     assert settings(tmp_path, **PRODUCTION, OFFHOOK_VOICE="espeak").voice == "espeak"
+
+
+def test_ways_out_are_listed_with_commas(tmp_path: Path) -> None:
+    given = settings(tmp_path, OFFHOOK_EGRESS_ALLOW="127.0.0.1:9000, [::1]:9001", OFFHOOK_EGRESS_PORTS="8443, 9443")
+    assert given.egress_allow == ("127.0.0.1:9000", "[::1]:9001")
+    assert given.egress_ports == (8443, 9443)
+
+
+MAIL = {
+    "OFFHOOK_SMTP_URL": "smtp://desk:p%40ss@mail.example.com:587",
+    "OFFHOOK_MAIL_FROM": "Willow <desk@willow.example>",
+}
+
+
+def test_messages_stay_on_paper_until_somebody_can_send_them(tmp_path: Path) -> None:
+    here = settings(tmp_path)
+    assert (here.messages, here.mail, here.shared_sms_sender) == ("paper", "paper", "+15005550006")
+    assert settings(tmp_path, TWILIO_ACCOUNT_SID="AC1", TWILIO_AUTH_TOKEN="real").messages == "paper"
+    assert settings(tmp_path, **MAIL).mail == "smtp"
+    assert settings(tmp_path, **MAIL, OFFHOOK_MAIL="paper").mail == "paper"
+    there = settings(tmp_path, **PRODUCTION)
+    assert (there.messages, there.mail, there.shared_sms_sender) == ("twilio", "off", "")
+    assert settings(tmp_path, **PRODUCTION, **MAIL).mail == "smtp"
+    assert "p%40ss" not in repr(settings(tmp_path, **MAIL))
+
+
+def test_each_channel_that_is_on_is_opened(tmp_path: Path) -> None:
+    async def opened(**environment: str) -> dict[str, str]:
+        silent = {"OFFHOOK_SPEECH": "paced", "OFFHOOK_VOICE": "paced"}
+        async with open_ports(settings(tmp_path, **silent, **environment)) as ports:
+            return {channel: type(adapter).__name__ for channel, adapter in ports.messages.items()}
+
+    assert asyncio.run(opened()) == {"sms": "PaperMessages", "email": "PaperMessages"}
+    real = asyncio.run(opened(**MAIL, OFFHOOK_MESSAGES="twilio"))
+    assert real == {"sms": "TwilioMessages", "email": "SmtpMail"}
+    assert asyncio.run(opened(OFFHOOK_MESSAGES="off", OFFHOOK_MAIL="off")) == {}
 
 
 def test_a_project_alone_changes_nothing_in_development(tmp_path: Path) -> None:
@@ -159,6 +208,19 @@ def test_a_project_alone_changes_nothing_in_development(tmp_path: Path) -> None:
         ({"OFFHOOK_DOCUMENTS": "sqlite"}, "set OFFHOOK_DOCUMENTS to firestore"),
         ({"OFFHOOK_BUS": "sqlite"}, "set OFFHOOK_BUS to pubsub"),
         ({"OFFHOOK_QUEUE": "sqlite"}, "set OFFHOOK_QUEUE to cloud_tasks"),
+        ({"OFFHOOK_EGRESS_ALLOW": "127.0.0.1:9000"}, "unset OFFHOOK_EGRESS_ALLOW"),
+        ({"OFFHOOK_SECRETS": "local"}, "set OFFHOOK_SECRETS to secret_manager"),
+        ({"OFFHOOK_SECRETS_ENDPOINT": "http://127.0.0.1:9"}, "unset OFFHOOK_SECRETS_ENDPOINT"),
+        ({"OFFHOOK_MESSAGES": "paper"}, "set OFFHOOK_MESSAGES to twilio or off"),
+        ({"OFFHOOK_MAIL": "paper"}, "set OFFHOOK_MAIL to smtp or off"),
+        ({"OFFHOOK_TWILIO_ENDPOINT": "http://127.0.0.1:9"}, "unset OFFHOOK_TWILIO_ENDPOINT"),
+        (
+            {"OFFHOOK_SMTP_URL": "smtp://mail.example.com/?starttls=off", "OFFHOOK_MAIL_FROM": "a@b.example"},
+            "take .starttls=off from OFFHOOK_SMTP_URL",
+        ),
+        ({"OFFHOOK_KNOWLEDGE": "sqlite"}, "set OFFHOOK_KNOWLEDGE to firestore"),
+        ({"OFFHOOK_BLOBS": "files"}, "set OFFHOOK_BLOBS to cloud_storage"),
+        ({"OFFHOOK_STORAGE_ENDPOINT": "http://127.0.0.1:9"}, "unset OFFHOOK_STORAGE_ENDPOINT"),
         ({"OFFHOOK_SPEECH": "paced"}, "set OFFHOOK_SPEECH to another than paced"),
         ({"OFFHOOK_TASKS_QUEUE": "later"}, "needs OFFHOOK_TASKS_QUEUE: set it"),
         ({"OFFHOOK_TASKS_QUEUE": "projects/willow/locations/europe-west1/queues/a_b"}, "needs OFFHOOK_TASKS_QUEUE"),
