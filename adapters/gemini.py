@@ -18,6 +18,9 @@ GOOGLE = "https://generativelanguage.googleapis.com/"
 KEEP_CONNECTED_S = 60
 """How long an idle connection is kept: a caller's turn is shorter, so that most requests need no new handshake."""
 CHECK_S = 10.0
+DEADLINE_S = 30
+"""What Google is told of how long anybody waits. It refuses less than 10 s (400, "Manually set deadline 5s is too
+short"), so the bounds that count are kept by those who ask, by hanging up."""
 
 Json = dict[str, Any]
 """As the SDK takes it: Google's field names in snake case."""
@@ -34,12 +37,10 @@ class Gemini:
         location: str = "",
         base_url: str = "",
         credentials: "Credentials | None" = None,
-        timeout_s: float = 15,
     ) -> None:
         """A project means Vertex AI, with the environment's credentials (Application Default Credentials) unless some
         are given, at `location`, which is "global" by default. `base_url` is for a local server; one at http:// gets
-        no real credentials. `timeout_s` is what Google is told of how long anybody waits. Raises Unavailable with
-        neither or both, or without the `google` extra."""
+        no real credentials. Raises Unavailable with neither or both, or without the `google` extra."""
         try:
             import google.genai  # noqa: F401
             import httpx2  # noqa: F401
@@ -53,7 +54,6 @@ class Gemini:
         self._api_key, self._project = api_key, project
         self._base_url = base_url or (_vertex(self.location) if project else GOOGLE)
         self._credentials = credentials
-        self._timeout_s = timeout_s
         self._client: Client | None = None
 
     @property
@@ -72,7 +72,7 @@ class Gemini:
         connections = httpx2.Limits(max_keepalive_connections=100, keepalive_expiry=KEEP_CONNECTED_S)
         options = types.HttpOptions(
             base_url=self._base_url,
-            timeout=round(self._timeout_s * 1000),
+            timeout=DEADLINE_S * 1000,
             retry_options=types.HttpRetryOptions(attempts=1),
             async_client_args={"transport": httpx2.AsyncHTTPTransport(limits=connections)},
         )

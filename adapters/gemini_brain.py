@@ -48,7 +48,7 @@ class GeminiBrain:
         """For the first four and `credentials` see Gemini. `model` is for prompts that name none. The first of a reply
         comes within `first_words_s`, what follows without longer gaps than `next_words_s`, all of it within
         `timeout_s`, or it is Unavailable. Raises Unavailable as Gemini does."""
-        self._gemini = Gemini(api_key, project, location, base_url, credentials, timeout_s)
+        self._gemini = Gemini(api_key, project, location, base_url, credentials)
         self._caches = GeminiCaches(self._gemini)
         self._model = model
         self._first_words_s, self._next_words_s, self._timeout_s = first_words_s, next_words_s, timeout_s
@@ -95,8 +95,6 @@ class GeminiBrain:
         except Exception as error:  # the SDK's own, the transport's, and plain ones for what it can't parse
             raise self._gemini.explain(error, model) from None
         finally:
-            if answer.usage.prompt:
-                thoughts.put_nowait(answer.usage)  # it is paid for, whatever the answer is worth
             thoughts.put_nowait(None)
 
     async def _ask(self, prompt: Prompt, model: str, answer: "_Answer") -> None:
@@ -118,8 +116,8 @@ class GeminiBrain:
             self._caches.forget(beginning)  # whatever is wrong: without it the request is an ordinary one
             await self._stream(prompt, model, None, answer)
         finally:
-            if beginning and answer.usage.prompt:
-                self._caches.learn(beginning, answer.usage)
+            if beginning and answer.spent.prompt:
+                self._caches.learn(beginning, answer.spent)
 
     async def _stream(self, prompt: Prompt, model: str, beginning: Beginning | None, answer: "_Answer") -> None:
         config: Any = _config(prompt, model)
@@ -128,6 +126,7 @@ class GeminiBrain:
             config |= {"cached_content": beginning.name, "system_instruction": None, "tools": None}
             contents = noted(contents, prompt.system[len(beginning.text) :])
         models = self._gemini.client.aio.models
+        answer.spent = Usage()
         await answer.read(await models.generate_content_stream(model=model, contents=contents, config=config))
 
 
@@ -140,15 +139,17 @@ class _Answer:
 
     limit: asyncio.Timeout
     """Until something comes."""
+    spent: Usage
+    """By the latest request, as far as Gemini has said."""
 
     def __init__(self, thoughts: asyncio.Queue[Thought | None], next_words_s: float) -> None:
-        self.usage = Usage()
+        self.spent = Usage()
         self._thoughts, self._next_words_s = thoughts, next_words_s
 
     async def read(self, stream: "AsyncIterator[types.GenerateContentResponse]") -> None:
         """Raises Unavailable unless it is a whole answer, or one that only became too long."""
         loop = asyncio.get_running_loop()
-        answered, ending, usage = False, "", Usage()
+        answered, ending = False, ""
         # To the end whatever comes: leaving early would leave the socket open.
         async for chunk in stream:
             self.limit.reschedule(loop.time() + self._next_words_s)
@@ -156,14 +157,24 @@ class _Answer:
                 answered = answered or isinstance(thought, ToolRequest) or bool(thought.text.strip())
                 self._thoughts.put_nowait(thought)
             ending = _ending(chunk) or ending
-            usage = _usage(chunk) or usage
-        self.usage = _sum(self.usage, usage)
+            self._count(_usage(chunk))
         if not ending:
             raise Unavailable("Gemini's answer broke off")
         if not answered and ending in MISHAPS:
             raise _Nothing(f"Gemini gave no answer ({ending})")
         if not answered or ending not in ("STOP", "MAX_TOKENS"):
             raise Unavailable(f"Gemini gave no whole answer ({ending})")
+
+    def _count(self, spent: Usage) -> None:
+        """Tells by how much the request's cost has risen. Gemini says with every chunk what it has come to so far;
+        Vertex AI says less until the last."""
+        before = self.spent
+        self.spent = Usage(
+            max(before.prompt, spent.prompt), max(before.reply, spent.reply), max(before.cached, spent.cached)
+        )
+        if self.spent != before:
+            more = (self.spent.prompt - before.prompt, self.spent.reply - before.reply)
+            self._thoughts.put_nowait(Usage(*more, self.spent.cached - before.cached))
 
 
 # --- What Gemini is asked ------------------------------------------------------------------------------------------
@@ -263,16 +274,12 @@ def _ending(chunk: "types.GenerateContentResponse") -> str:
     return str(reason.value) if reason else ""
 
 
-def _usage(chunk: "types.GenerateContentResponse") -> Usage | None:
+def _usage(chunk: "types.GenerateContentResponse") -> Usage:
     spent = chunk.usage_metadata
     if not spent:
-        return None
+        return Usage()
     return Usage(
         prompt=spent.prompt_token_count or 0,
         reply=(spent.candidates_token_count or 0) + (spent.thoughts_token_count or 0),
         cached=spent.cached_content_token_count or 0,
     )
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(one.prompt + other.prompt, one.reply + other.reply, one.cached + other.cached)

@@ -22,7 +22,7 @@ class GeminiEmbeddings:
 
     def __init__(self, timeout_s: float = 15, **reached: Any) -> None:
         """`reached` is as Gemini takes it. A request that takes longer than `timeout_s` is Unavailable."""
-        self._gemini = Gemini(timeout_s=timeout_s, **reached)
+        self._gemini = Gemini(**reached)
         self._timeout_s = timeout_s
         self._batch = 1 if self._gemini.location else BATCH
 

@@ -69,6 +69,10 @@ Finals = asyncio.Queue[Transcript | Unavailable | None]
 class GeminiSpeech:
     """See `domain.ports.Speech`. `async with` it: leaving closes every connection."""
 
+    final_s = 1.6
+    """So long after the end of speech another recogniser is asked instead, if there is one (see `domain.fallback`).
+    Gemini begins only then, and the caller bears 2.4 s."""
+
     def __init__(
         self,
         api_key: str = "",
@@ -81,7 +85,7 @@ class GeminiSpeech:
     ) -> None:
         """For the first four and `credentials` see Gemini. A final transcript must come within `answer_s` of the
         speech's end. Raises Unavailable as Gemini does."""
-        self._gemini = Gemini(api_key, project, location, base_url, credentials, answer_s)
+        self._gemini = Gemini(api_key, project, location, base_url, credentials)
         self._model = model
         self._answer_s = answer_s
 

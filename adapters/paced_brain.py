@@ -25,5 +25,7 @@ class PacedBrain:
             # Sleeping until a moment, not for a while: on a busy machine delays don't add up.
             await asyncio.sleep(due - loop.time())
             yield Words(f" {word}" if count else word)
+            if not count:
+                yield Usage(prompt=len(prompt.system.split()))
             due += self._every_s
-        yield Usage(prompt=len(prompt.system.split()), reply=len(self._words))
+        yield Usage(reply=len(self._words))

@@ -156,6 +156,10 @@ def read_settings(environment: Mapping[str, str] = os.environ, reveal: Reveal = 
         given = PRODUCTION | given
     if "gemini_api_key" in given:
         given.setdefault("brain", "gemini")
+        if "speech" not in given:
+            given["speech"] = "gemini"
+            if _is_installed("pocketsphinx"):
+                given.setdefault("speech_next", "pocketsphinx")
     elif "google_project" in given:
         given.setdefault("vertex", True)
     try:
@@ -225,10 +229,14 @@ def missing_extra(settings: Settings, port: str, adapter: str = "") -> str:
     """Which of our extras must be installed for the port's adapter, the first one unless it is named; empty for none.
     Imports nothing."""
     package, extra = PACKAGES.get((port, adapter or getattr(settings, port)), ("", ""))
+    return "" if not package or _is_installed(package) else extra
+
+
+def _is_installed(package: str) -> bool:
     try:
-        return "" if not package or find_spec(package) else extra
-    except ModuleNotFoundError:
-        return extra
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # nor is what it would be in
+        return False
 
 
 @asynccontextmanager

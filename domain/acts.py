@@ -62,7 +62,8 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Think:
-    """Let the model answer (signals Found, if `search` is given; then Thought, Requested, ThoughtOut, or Failed)."""
+    """Let the model answer (signals Found, if `search` is given; then Thought, Requested, Spent, and at last ThoughtOut
+    or Failed)."""
 
     reply: int
     prompt: Prompt

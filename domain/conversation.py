@@ -127,6 +127,9 @@ class Conversation:
         """What to do about it, in order."""
         state = self.state
         self._acts = []
+        if isinstance(signal, s.Spent):
+            self._spend(signal)
+            return self._acts
         if state.draft and _concerns(state.draft, signal):
             self._moment = self._moment_of(signal)
             self._go_on_drafting(state.draft, signal)
@@ -231,7 +234,7 @@ class Conversation:
                 state.postponed.append(signal)  # it may start what can't be taken back
             case s.ThoughtOut():
                 if state.alive:
-                    self._thought_out(signal)
+                    self._thought_out()
             case s.Returned():
                 self._returned(signal)
             case s.Failed():
@@ -261,6 +264,7 @@ class Conversation:
                 self._give_up("garbled_line")
             case s.Lost():
                 self._discard()
+                self._close_books()
                 self._do(a.Unwatch())
 
     def _open(self, signal: s.Opened) -> None:
@@ -418,7 +422,8 @@ class Conversation:
         if self._endpoint().silence_ms > self.version.listening.silence_ms or self._breaks_nothing_off(state.words):
             return  # they are in the middle of something, or the agent is
         state.drafts += 1
-        draft = state.model_copy(update={"remarks": [*state.remarks], "phase": after(Phase.SETTLING, s.Settled)})
+        apart = {"remarks": [*state.remarks], "spent_prompt": 0, "spent_reply": 0}
+        draft = state.model_copy(update={**apart, "phase": after(Phase.SETTLING, s.Settled)})
         state.draft, self._later = draft, []
         self._aside(draft, self._take_turn)
 
@@ -486,7 +491,7 @@ class Conversation:
                 reply_ready_ms=_plus(waterfall.reply_ready_ms, late),
             )
         at = draft.turn.at_ms if ended is None else ended
-        draft.turn = draft.turn.model_copy(
+        draft.turn = _costing(draft.turn, state.spent_prompt, state.spent_reply).model_copy(
             update={
                 "at_ms": at,
                 "caller": state.words.strip(),
@@ -598,6 +603,7 @@ class Conversation:
         state = self.state
         assert not state.alive, "a reply is cut before the next begins"
         self._discard()
+        self._note_round()
         if state.turn and state.fell_back:
             state.turn = state.turn.model_copy(update={"fell_back": (*state.turn.fell_back, *state.fell_back)})
             state.fell_back = []
@@ -606,8 +612,8 @@ class Conversation:
         state.reply = state.numbered
         state.alive, state.said, state.unheard, state.sent_at = True, [], "", None
         state.delays = state.thoughts = state.fillers = state.drafts = 0
-        state.granted = state.closed = state.cutting = state.doubted = state.overlapping = state.guarded = False
-        state.thinking, state.fallback, state.requests = False, "", []
+        state.closed = state.cutting = state.doubted = state.overlapping = state.guarded = False
+        state.thinking, state.fallback = False, ""
         if not state.errand:
             state.running = ""
         state.ending, state.failing = None, ""
@@ -739,6 +745,7 @@ class Conversation:
         state = self.state
         assert state.ending
         state.phase, state.alive = Phase.GONE, False
+        self._close_books()
         self._do(a.Unwatch())
         match state.ending:
             case Ending(do="put_through", number=number, way_back=way_back, outcome=outcome, briefing=briefing):
@@ -777,16 +784,9 @@ class Conversation:
         )
         self._do(a.Think(state.reply, build, self._turn.caller if self.version.knowledge else ""))
 
-    def _thought_out(self, signal: s.ThoughtOut) -> None:
+    def _thought_out(self) -> None:
         state = self.state
         state.thinking = False
-        turn = self._turn
-        state.turn = turn.model_copy(
-            update={
-                "prompt_tokens": turn.prompt_tokens + signal.prompt_tokens,
-                "reply_tokens": turn.reply_tokens + signal.reply_tokens,
-            }
-        )
         if state.ending:
             pass  # the last words are being said
         elif state.guarded:
@@ -990,17 +990,34 @@ class Conversation:
                 return None  # we are giving up on it
             state.running = ""
             return self._came_back(signal)
-        asked = next((r for r in state.requests if r.call and r.call.id == signal.id), None)
+        asked = next((call for call in self._unanswered if call.id == signal.id), None)
         if asked is None or not state.alive:
             return
         result = ToolResult(id=signal.id, output=signal.output, error=signal.error)
-        if asked.call and signal.output and asked.call.tool in self.tools:
-            state.flow = self.walk.saved(state.flow, signal.output, self.tools[asked.call.tool].saves)
-        state.requests.remove(asked)
-        state.remarks += [asked, Remark(role="result", call=asked.call, result=result)]
-        if not state.requests:
-            state.granted = False
+        if signal.output and asked.tool in self.tools:
+            state.flow = self.walk.saved(state.flow, signal.output, self.tools[asked.tool].saves)
+        state.results.append(Remark(role="result", call=asked, result=result))
+        if not self._unanswered:
+            self._note_round()
             self._think(state.fallback)
+
+    @property
+    def _unanswered(self) -> list[ToolCall]:
+        """What the model asked for and nothing came back of yet."""
+        answered = {result.call.id for result in self.state.results if result.call}
+        calls = (request.call for request in self.state.requests if request.call)
+        return [call for call in calls if call.id not in answered]
+
+    def _note_round(self) -> None:
+        """What the model asked for becomes part of the dialogue, if something came back of it: all of it and in the
+        model's order, whichever tool was first, for a provider that signs a round of requests signs the first."""
+        state = self.state
+        results = {result.call.id: result for result in state.results if result.call}
+        for request in state.requests if results else ():
+            assert request.call
+            result = results.get(request.call.id)
+            state.remarks += [request, result] if result else [request]
+        state.requests, state.results, state.granted = [], [], False
 
     def _fell_back(self, signal: s.FellBack) -> None:
         """Notes it in the turn that it concerns: the caller's next one while they have the floor."""
@@ -1052,9 +1069,9 @@ class Conversation:
         state = self.state
         state.alive, state.finished_at = False, self._at
         self._heard(" ".join(state.said))
-        self._do(a.Record(self._turn))
         if before is Phase.LEAVING:
             return self._end()
+        self._do(a.Record(self._turn))
         if state.speaking:
             state.phase = after(state.phase, s.SpeechBegan)
             return self._do(a.Watch("speech", self.version.patience.speech_ms))
@@ -1070,7 +1087,7 @@ class Conversation:
         if state.alive:
             state.alive, state.cutting = False, True
             state.thinking = state.thinking or bool(state.requests)
-            state.requests, state.granted = [], False
+            self._note_round()
             self._do(a.Cut(state.reply))
 
     def _was_cut(self, signal: s.Cut) -> None:
@@ -1080,7 +1097,7 @@ class Conversation:
         self._heard(signal.heard, interrupted=True)
         if self._turn.agent_at_ms is not None:
             state.turn = self._turn.model_copy(update={"interrupted": True})
-            self._do(a.Record(self._turn))
+        self._do(a.Record(self._turn))
         if state.failing:
             self._give_up(state.failing)
         elif state.phase is Phase.KEYING:
@@ -1157,6 +1174,26 @@ class Conversation:
         passed = 0 if ended is None else self._at - ended
         return LONGEST_SILENCE_MS - passed if passed < LONGEST_SILENCE_MS else LONGEST_SILENCE_MS
 
+    # --- what it cost ---
+
+    def _spend(self, signal: s.Spent) -> None:
+        """Counts it in the turn of its reply, or in the next one if that is over or was thrown away."""
+        state = self.state
+        for owner in (state.draft, state):
+            if owner and owner.turn and owner.alive and owner.reply == signal.reply:
+                owner.turn = _costing(owner.turn, signal.prompt_tokens, signal.reply_tokens)
+                return
+        state.spent_prompt += signal.prompt_tokens
+        state.spent_reply += signal.reply_tokens
+
+    def _close_books(self) -> None:
+        """Drafts that were thrown away since the last turn are that one's, for there may be no other."""
+        state = self.state
+        turn = _costing(self._turn, state.spent_prompt, state.spent_reply)
+        state.turn = turn.model_copy(update={"discarded_drafts": turn.discarded_drafts + state.discarded})
+        state.discarded = state.spent_prompt = state.spent_reply = 0
+        self._do(a.Record(self._turn))
+
     # --- small things ---
 
     def _do(self, *acts: a.Act) -> None:
@@ -1171,7 +1208,7 @@ class Conversation:
     def _acting(self) -> bool:
         """A tool is under way whose outcome must be known."""
         state = self.state
-        names = [request.call.tool for request in state.requests if request.call] if state.granted else []
+        names = [call.tool for call in self._unanswered] if state.granted else []
         waited_for = bool(state.running) and not state.errand
         return waited_for or any(self.tools[name].acts for name in names if name in self.tools)
 
@@ -1218,6 +1255,12 @@ def _told(remarks: list[Remark], node: Handoff) -> list[Remark]:
     if node.history == "none" or not callers:
         return []
     return remarks[callers[-node.turns :][0] :]
+
+
+def _costing(turn: Turn, prompt: int, reply: int) -> Turn:
+    """The turn, with so many tokens more."""
+    tokens = {"prompt_tokens": turn.prompt_tokens + prompt, "reply_tokens": turn.reply_tokens + reply}
+    return turn.model_copy(update=tokens)
 
 
 def _plus(ms: int | None, more: int) -> int | None:

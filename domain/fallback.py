@@ -26,6 +26,7 @@ from domain.ports import (
     Speech,
     Spoken,
     Thought,
+    ToolRequest,
     Transcript,
     Unavailable,
     Usage,
@@ -40,13 +41,16 @@ from schemas.variable import Expectation
 
 SPEECH_S, LAST_SPEECH_S = 1.0, 2.0
 """From when the end of speech is told to its final transcript; the second is for the last provider, after whom there is
-nobody: a little less than the agent waits, for else it would never be found out that one hangs."""
+nobody: a little less than the agent waits, for else it would never be found out that one hangs. A recogniser that
+begins only then may say in its `final_s` that it needs longer."""
 BRAIN_S, LAST_BRAIN_S = 1.2, 6.0
 """To a model's first word. The agent asks for patience meanwhile."""
 NEXT_WORD_S = 3.0
 VOICE_S, LAST_VOICE_S = 1.0, 2.0
 """How long a voice may keep the caller waiting for a sentence, its first sound and all gaps together. The phrase book
 asks for patience meanwhile."""
+LOOK_S, LATE_S, SOON_S = 0.1, 0.01, 1e-6
+"""So often it is looked how late it is; by so much the loop must be late itself for that to count; and this is now."""
 FAILURES = 3
 """In a row, after which a provider rests."""
 REST_S = 30.0
@@ -171,22 +175,30 @@ class _Fallback(Generic[P]):
 
 
 class _Bound:
-    """When something is owed, while somebody waits for it or not yet."""
+    """When something is owed, while somebody waits for it or not yet. Time by which this process itself is late isn't
+    the provider's: an answer takes a dozen turns of the loop, so that a loop which is late by 200 ms at each of them
+    would find that every provider of every call had failed at once."""
 
     def __init__(self) -> None:
         self._by: float | None = None
         self._wait: asyncio.Timeout | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def set(self, by: float | None) -> None:
         self._by = by
-        if self._wait and not self._wait.expired():
-            self._wait.reschedule(by)
+        self._watch()
+
+    @property
+    def left(self) -> float:
+        """So many seconds are left; none are owed without a bound."""
+        return self._by - _now() if self._by is not None else 0
 
     async def next(self, stream: AsyncIterator[T], what: str) -> T:
         """The stream's next. Raises StopAsyncIteration, and Unavailable for all that went wrong: a provider's bug is
         the provider's failure. Cancelling cancels the stream."""
         try:
-            async with asyncio.timeout_at(self._by) as self._wait:
+            async with asyncio.timeout(None) as self._wait:
+                self._watch()
                 return await anext(stream)
         except (StopAsyncIteration, Unavailable):
             raise
@@ -197,6 +209,27 @@ class _Bound:
             raise Unavailable(f"it broke ({type(bug).__name__})") from bug
         finally:
             self._wait = None
+            self._watch()
+
+    def _watch(self) -> None:
+        """Looks soon how late it is, if somebody waits."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._by is not None and self._wait and not self._wait.expired():
+            due = min(self._by, _now() + LOOK_S)
+            self._timer = asyncio.get_running_loop().call_at(due, self._look, due)
+
+    def _look(self, due: float) -> None:
+        assert self._by is not None
+        assert self._wait
+        now = _now()
+        if now - due > LATE_S:
+            self._by += now - due
+        if self._by - now > SOON_S:
+            self._watch()
+        else:
+            self._wait.reschedule(now)
 
 
 class _Tape(Generic[T]):
@@ -316,7 +349,7 @@ class FallbackSpeech(_Fallback[Speech]):
             while rounds < 2 and not isinstance(problem, _Late):
                 rounds += 1
                 for provider in self._in_turn():
-                    turn.begin_again(LAST_SPEECH_S if self._is_last(provider) else SPEECH_S)
+                    turn.begin_again(self._patience_s(provider))
                     try:
                         async with aclosing(self._hear(provider, turn)) as transcripts:  # type: ignore[type-var]
                             async for transcript in transcripts:
@@ -326,6 +359,9 @@ class FallbackSpeech(_Fallback[Speech]):
                     except Unavailable as reason:
                         self._failed(provider, problem := reason)
             raise problem
+
+    def _patience_s(self, provider: Provider[Speech]) -> float:
+        return LAST_SPEECH_S if self._is_last(provider) else getattr(provider.does, "final_s", SPEECH_S)
 
     async def _hear(self, provider: Provider[Speech], turn: _Turn) -> AsyncIterator[Transcript]:
         async with aclosing(provider.does.transcribe(turn.play(), turn.expectation)) as transcripts:  # type: ignore[type-var]
@@ -346,7 +382,8 @@ class FallbackSpeech(_Fallback[Speech]):
 
 
 class FallbackBrain(_Fallback[Brain]):
-    """The next model begins anew, as long as no sentence was handed out; after that the reply ends there."""
+    """The next model begins anew, as long as no sentence was handed out; after that the reply ends there. What all of
+    them cost is told."""
 
     port = "brain"
 
@@ -354,7 +391,7 @@ class FallbackBrain(_Fallback[Brain]):
         """See `domain.ports.Brain`."""
         problem = Unavailable("nobody to ask")
         for provider in self._in_turn():
-            held: list[Thought] | None = []
+            held: list[Words | ToolRequest] | None = []
             sentences, bound = Sentences(), _Bound()
             asked = prompt if provider is self.providers[0] else replace(prompt, model="")
             try:
@@ -363,6 +400,9 @@ class FallbackBrain(_Fallback[Brain]):
                     with suppress(StopAsyncIteration):
                         while True:
                             thought = await bound.next(thoughts, "it said nothing")
+                            if isinstance(thought, Usage):
+                                yield thought  # whatever the words are worth; and it is no word
+                                continue
                             if held is None:
                                 yield thought
                             else:
@@ -374,7 +414,7 @@ class FallbackBrain(_Fallback[Brain]):
                                         yield each
                             bound.set(_now() + NEXT_WORD_S)
                 if held is not None:
-                    if all(isinstance(thought, Usage) for thought in held):
+                    if not held:
                         raise Unavailable("it said nothing")
                     provider.worked()
                     for each in held:
@@ -413,12 +453,11 @@ class _Text(_Tape[str]):
 
     def wait(self) -> None:
         """The voice is waited for from now on."""
-        self._since = _now()
-        self.bound.set(self._since + self._credit if self._unspoken else None)
+        self.bound.set(_now() + self._credit if self._unspoken else None)
 
     def heard(self, piece: bytes | Spoken) -> None:
         """What it gave. Raises Unavailable if it spoke without a sound."""
-        self._credit -= _now() - self._since
+        self._credit = self.bound.left
         if isinstance(piece, bytes):
             self.sounded = self.sounded or bool(piece)
             self._credit += milliseconds(piece) / 1000

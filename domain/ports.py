@@ -139,7 +139,8 @@ class ToolRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the request cost, in tokens. Comes last."""
+    """What the answer has cost since the Usage before it, in tokens: told amidst the words, as soon and as often as
+    more of it is known. All of them together are what it cost, also if it failed or was given up."""
 
     prompt: int = 0
     reply: int = 0
@@ -153,7 +154,8 @@ Thought = Words | ToolRequest | Usage
 class Brain(Protocol):
     def think(self, prompt: Prompt) -> AsyncIterator[Thought]:
         """Words and tool requests as they come. Raises Unavailable, also for an empty or blocked answer: silence
-        is never an answer. Cancelling the iterating task closes the request at once."""
+        is never an answer. Cancelling the iterating task closes the request at once; what was spent on it and not told
+        by then, nobody will know."""
         ...
 
 

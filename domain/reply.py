@@ -13,16 +13,17 @@ from domain.once import NotBegun
 from domain.ports import Brain, ToolRequest, Tools, Unavailable, Usage, Words
 from domain.sentences import Sentences
 from schemas.organisation import Organisation
-from schemas.signals import Failed, Requested, Returned, Signal, Thought, ThoughtOut
+from schemas.signals import Failed, Requested, Returned, Signal, Spent, Thought, ThoughtOut
 from schemas.tool import ToolResult
 
 log = structlog.get_logger()
 
 
 async def think(brain: Brain, act: Think) -> AsyncIterator[Signal]:
-    """The model's answer as signals, their time left at 0: Thought a sentence, Requested, and at last ThoughtOut or
-    Failed. It may take for ever: patience is the caller's business. Cancelling closes the request."""
-    sentences, usage = Sentences(), Usage()
+    """The model's answer as signals, their time left at 0: Thought a sentence, Requested, Spent as soon as more of its
+    cost is known, and at last ThoughtOut or Failed. It may take for ever: patience is the caller's business. Cancelling
+    closes the request."""
+    sentences = Sentences()
     try:
         async with aclosing(brain.think(act.prompt)) as thoughts:  # type: ignore[type-var]
             async for thought in thoughts:
@@ -33,11 +34,11 @@ async def think(brain: Brain, act: Think) -> AsyncIterator[Signal]:
                     case ToolRequest(id=id, tool=tool, arguments=arguments, opaque=opaque):
                         fit = _storable(arguments)
                         yield Requested(at=0, reply=act.reply, id=id, tool=tool, arguments=fit, opaque=opaque)
-                    case Usage():
-                        usage = thought
+                    case Usage(prompt=prompt, reply=written):
+                        yield Spent(at=0, reply=act.reply, prompt_tokens=prompt, reply_tokens=written)
         for sentence in sentences.end():
             yield Thought(at=0, reply=act.reply, text=sentence)
-        yield ThoughtOut(at=0, reply=act.reply, prompt_tokens=usage.prompt, reply_tokens=usage.reply)
+        yield ThoughtOut(at=0, reply=act.reply)
     except Unavailable as problem:
         yield Failed(at=0, reply=act.reply, what="brain", why=str(problem))
 

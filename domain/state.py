@@ -61,7 +61,7 @@ class State(BaseModel):
     """How many were thrown away since the last turn."""
     spent_prompt: int = 0
     spent_reply: int = 0
-    """Tokens that those cost, as far as the model told."""
+    """Tokens that those cost, as far as the model told of them."""
     overlapping: bool = False
     """The caller began to speak while the agent still spoke, as it turned out: it may be a murmur."""
 
@@ -89,7 +89,9 @@ class State(BaseModel):
     fallback: str = ""
     """What to say if the model says nothing."""
     requests: list[Remark] = []
-    """What the model asked for and isn't answered yet."""
+    """What the model asked for and isn't all answered yet, in its order."""
+    results: list[Remark] = []
+    """What came back of it so far."""
     granted: bool = False
     """Those tools are running."""
     fillers: int = 0

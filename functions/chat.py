@@ -91,6 +91,7 @@ class Chat:
     async def hang_up(self) -> None:
         """The caller leaves. Raises Unavailable."""
         if self.stored.state == "active":
+            self._step(s.Lost(at=0, why="the caller left"))
             await self._store("caller_left")
 
     # --- one exchange ---

@@ -1,4 +1,4 @@
-"""The demo data: one organisation, three agents, their numbers, a calendar, and the owner's key."""
+"""The demo data: one organisation, three agents, three numbers, a calendar, and the owner's key."""
 
 from datetime import datetime
 from importlib.resources import files
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from domain.flow_check import FlowRefused, refuse_if_broken
 from domain.ports import Document, Ports, Transaction, Where
-from functions.admin.app import hash_of
+from functions.admin.access import hash_of
 from functions.publish import path_of, store
 from schemas.agent import Agent, AgentDraft, AgentVersion, Opening
 from schemas.calendar import Calendar
@@ -39,8 +39,8 @@ ITEMS = {"blue-kettle": {"pieces": 12}, "desk-lamp": {"pieces": 3}}
 
 
 async def seed(ports: Ports) -> None:
-    """Writes what isn't there yet: what was changed since stays changed. The owner's key is always made good, and so is
-    an agent that a release before has written and this one can't use any more."""
+    """Writes what isn't there yet: what was changed since stays changed, unless it is of a release before and can't be
+    used any more. The owner's key is always made good."""
     now = ports.clock.now()
     root = f"organisations/{ORGANISATION}"
     demo = Organisation(id=ORGANISATION, name="Demo", slug="demo", time_zone="America/New_York", created_at=now)
@@ -63,26 +63,18 @@ async def seed(ports: Ports) -> None:
 
 
 async def _publish(ports: Ports, agent: Agent, draft: AgentDraft) -> None:
-    """The draft as the agent's next version, unless its live one can take calls."""
+    """The agent's first version, unless the agent is there; and another if this release can't use the one that is live
+    any more."""
+    path = path_of(agent.organisation, agent.id)
 
     async def body(tx: Transaction) -> None:
-        path = path_of(agent.organisation, agent.id)
         stored = await tx.get(path)
-        known = Agent.model_validate(stored) if stored else agent
-        if not _is_usable(await tx.get(f"{path}/versions/{known.live}")):
-            await store(tx, known, draft, ports.clock)
+        if stored is None:
+            await store(tx, agent, draft, ports.clock)
+        elif not _is_usable(await tx.get(f"{path}/versions/{stored['live']}")):
+            await store(tx, Agent.model_validate(stored), draft, ports.clock)
 
     await ports.documents.transact(body)
-
-
-def _is_usable(stored: Document | None) -> bool:
-    """Whether calls can be held with this version, if it has the tools that it names."""
-    try:
-        version = AgentVersion.model_validate(stored)
-        refuse_if_broken(version.flow, version.tools)
-    except (ValidationError, FlowRefused):
-        return False
-    return True
 
 
 async def _make_good(ports: Ports, owner: Key) -> None:
@@ -97,6 +89,16 @@ async def _make_good(ports: Ports, owner: Key) -> None:
 def demo_draft(file: str) -> AgentDraft:
     """A demo agent's."""
     return AgentDraft.model_validate_json((files("offhook") / "demo" / "agents" / f"{file}.json").read_text())
+
+
+def _is_usable(stored: Document | None) -> bool:
+    """Whether calls can be held with this version, if its tools are there: another one would have them no sooner."""
+    try:
+        version = AgentVersion.model_validate(stored)
+        refuse_if_broken(version.flow, version.tools)
+    except (ValidationError, FlowRefused):
+        return False
+    return True
 
 
 def demo_version(agent: str, file: str, now: datetime) -> AgentVersion:

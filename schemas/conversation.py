@@ -70,6 +70,8 @@ class Turn(Model):
     """Providers that let us down, and who was asked instead: "voice: espeak instead of google"."""
     prompt_tokens: int = 0
     reply_tokens: int = 0
+    """What the models told of, failed and discarded replies included. They tell with their first words, or later: a
+    request that was stopped before isn't in it, though its prompt may have to be paid."""
     waterfall: Waterfall = Waterfall()
 
 

@@ -17,4 +17,5 @@ class Remark(Model):
     result: ToolResult | None = None
     """For `result`: what came back."""
     opaque: str = ""
-    """For `request`: whatever the provider wants back verbatim, base64 (Gemini's thought signature)."""
+    """For `request`: whatever the provider wants back verbatim, base64 (Gemini's thought signature; the one of a text
+    isn't kept, see docs/decisions/0012)."""

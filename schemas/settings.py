@@ -80,10 +80,11 @@ class Settings(Model):
     """OFFHOOK_GEMINI_ENDPOINT. This and the other endpoints: `https://host[:port]`, or `http://host:port` for a local
     server without encryption; empty for Google's own."""
     speech: SpeechName = "pocketsphinx"
-    """OFFHOOK_SPEECH. In production `google` by default."""
+    """OFFHOOK_SPEECH; `google` by default in production, elsewhere `gemini` when GEMINI_API_KEY is set."""
     speech_next: tuple[SpeechName, ...] = ()
     """OFFHOOK_SPEECH_NEXT: who is asked if that fails, in this order, separated by commas. Agents may have an order of
-    their own of all of them. The same for the brain and the voice."""
+    their own of all of them. The same for the brain and the voice. With `gemini` for want of an OFFHOOK_SPEECH it is
+    `pocketsphinx` by default, if that is installed."""
     speech_location: str = "global"
     """OFFHOOK_SPEECH_LOCATION: where Speech-to-Text runs."""
     speech_model: str = "telephony"

@@ -2,7 +2,7 @@
 
 Signals carry everything that isn't determined, so that folding them rebuilds the conversation. `at` is in ms since
 the conversation began. `reply` is the number of the reply that a signal belongs to; one of an abandoned reply changes
-nothing.
+nothing, but for what it cost.
 """
 
 from datetime import datetime
@@ -113,8 +113,15 @@ class ThoughtOut(_Signal):
 
     kind: Literal["thought_out"] = "thought_out"
     reply: int
-    prompt_tokens: int = 0
-    reply_tokens: int = 0
+
+
+class Spent(_Signal):
+    """The model has cost so many more tokens. They count whatever becomes of the reply, also once it is abandoned."""
+
+    kind: Literal["spent"] = "spent"
+    reply: int
+    prompt_tokens: int
+    reply_tokens: int
 
 
 class Returned(_Signal):
@@ -222,6 +229,7 @@ Signal = Annotated[
     | Thought
     | Requested
     | ThoughtOut
+    | Spent
     | Returned
     | Failed
     | FellBack

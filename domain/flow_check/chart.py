@@ -7,7 +7,7 @@ from domain import conditions
 from domain.conditions import GIVEN, BadEquation
 from domain.truth_table import MOST_ROWS, Truth, truth
 from schemas.agent import AgentVersion
-from schemas.flow import BACK, Edge, End, Flow, Function, Handoff, Menu, Node, Sms, Talk, Transfer
+from schemas.flow import BACK, Branch, Edge, End, Flow, Function, Handoff, Menu, Node, Sms, Talk, Transfer
 from schemas.tool import Tool
 from schemas.variable import Variable
 
@@ -21,12 +21,22 @@ Terminal = End | Transfer | Handoff
 
 def listens(node: Node) -> bool:
     """Whether the caller may speak here."""
-    return isinstance(node, Menu) or (isinstance(node, Talk) and bool(node.prompt or node.collect or node.welcome))
+    judged = any(edge.when == "prompt" for edge in node.edges)
+    asks = isinstance(node, Talk) and bool(node.prompt or node.collect or node.welcome or judged)
+    return isinstance(node, Menu) or asks
 
 
 def asks_model(node: Node) -> bool:
     """Whether a model is asked here: always, or after an answer that wasn't understood."""
-    return isinstance(node, Talk) and bool(node.prompt or node.collect)
+    judges = any(edge.when == "prompt" for edge in node.edges)
+    match node:
+        case Talk():
+            return bool(node.prompt or node.collect) or judges
+        case Menu():
+            return True
+        case Branch():
+            return judges
+    return False
 
 
 def may_pass(node: Node) -> bool:

@@ -22,7 +22,6 @@ CODES: dict[str, tuple[Level, str]] = {
     "event-impossible": ("error", "There is no such event, or it can't happen at the node."),
     "condition-missing": ("error", "An edge of the kind `prompt` says nothing for the model to judge."),
     "prompt-never-asked": ("error", "An edge is judged by the model, but the node never asks it."),
-    "prompt-rarely-asked": ("warning", "An edge is judged by the model, which the node asks only after a miss."),
     "edge-never-taken": ("warning", "The edges before this one cover everything that it would lead on for."),
     "back-from-nowhere": ("error", "An edge leads back, but the node is also reached by ordinary edges."),
     "no-failure-path": ("warning", "Nothing says what happens if the tool, message, transfer or handoff fails."),

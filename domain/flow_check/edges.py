@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from domain.events import is_event, kind_of
-from domain.flow_check.chart import Chart, asks_model, listens
+from domain.flow_check.chart import Chart, listens
 from domain.flow_check.codes import found
 from schemas.finding import Finding
 from schemas.flow import BACK, Branch, End, Function, Handoff, Menu, Node, Sms, Talk, Transfer
@@ -46,13 +46,10 @@ def _judged(node: Node, condition: str) -> Iterator[Finding]:
     if not condition.strip():
         sentence = "an edge is judged by the model, but says nothing that it could judge"
         yield found("condition-missing", node.id, sentence, "Write what must be the case, as a sentence.")
-    if not asks_model(node):
+    if not isinstance(node, Talk | Branch):
         sentence = "an edge is judged by the model, but this node never asks it"
-        fix = "Use an equation, or lead to a conversation with a prompt that has the edge."
+        fix = "Use an equation, or lead to a branch or a conversation that has the edge."
         yield found("prompt-never-asked", node.id, sentence, fix)
-    elif isinstance(node, Talk) and not node.prompt:
-        sentence = "an edge is judged by the model, but this node asks it only when an answer isn't understood"
-        yield found("prompt-rarely-asked", node.id, sentence, "Give the node a prompt instead of words to say.")
 
 
 def happens(event: str, node: Node) -> bool:

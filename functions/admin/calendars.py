@@ -7,8 +7,10 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
 
 from domain import slots
-from domain.ports import Declined, Offer, Ports, Taken
-from functions.admin.app import Cursor, Doors, Limit, Listing, Organisation, Problem, _listing, _query
+from domain.ports import Declined, Offer, Ports, Taken, Where
+from functions.admin.access import Doors, Organisation
+from functions.admin.listing import Cursor, Limit, Listing, listing, query
+from functions.admin.problems import Problem
 from schemas.appointment import Appointment, Booking
 from schemas.calendar import Calendar, Minutes
 from schemas.organisation import Organisation as Owner
@@ -39,7 +41,7 @@ async def calendars(
     ports: Doors, organisation: Organisation, limit: Limit = 20, cursor: Cursor = None
 ) -> Listing[Calendar]:
     """The organisation's calendars."""
-    return _listing(await _query(ports, f"organisations/{organisation}/calendars", (), "", limit, cursor), Calendar)
+    return listing(await query(ports, f"organisations/{organisation}/calendars", (), "", limit, cursor), Calendar)
 
 
 @router.post("/calendars", status_code=201)
@@ -158,3 +160,22 @@ def _path(organisation: str, id: str) -> str:
 
 def _fits(id: str) -> bool:
     return bool(id) and "/" not in id
+
+
+@router.get("/appointments")
+async def appointments(
+    ports: Doors,
+    organisation: Organisation,
+    date: str | None = None,
+    conversation: str | None = None,
+    phone: str | None = None,
+    calendar: str | None = None,
+    state: str | None = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Listing[Appointment]:
+    """The organisation's appointments, the last booked first."""
+    asked = {"date": date, "conversation": conversation, "phone": phone, "calendar": calendar, "state": state}
+    where = [Where(field, "==", value) for field, value in asked.items() if value is not None]
+    page = await query(ports, f"organisations/{organisation}/appointments", where, "-booked_at", limit, cursor)
+    return listing(page, Appointment)

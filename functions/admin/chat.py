@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from domain.ports import Ports, Unavailable
-from functions.admin.app import Doors, Organisation, Problem
+from functions.admin.access import Doors, Organisation
+from functions.admin.problems import Problem
 from functions.chat import LONGEST_LINE, Busy, Chat, Ended, chat_again, chat_with
 from schemas.conversation import Conversation
 

@@ -14,7 +14,9 @@ from domain.blob_path import LARGEST_BLOB
 from domain.knowing import MOST, told
 from domain.ports import Unreadable
 from functions import knowledge
-from functions.admin.app import Cursor, Doors, Limit, Listing, Organisation, Problem, _listing, _query
+from functions.admin.access import Doors, Organisation
+from functions.admin.listing import Cursor, Limit, Listing, listing, query
+from functions.admin.problems import Problem
 from functions.knowledge import File, Gone, WebPage
 from schemas.knowledge_document import KnowledgeDocument
 from schemas.passage import Passage
@@ -77,8 +79,8 @@ async def documents(
     ports: Doors, organisation: Organisation, limit: Limit = 20, cursor: Cursor = None
 ) -> Listing[KnowledgeDocument]:
     """The organisation's documents, the newest first."""
-    page = await _query(ports, f"organisations/{organisation}/knowledge", (), "-created_at", limit, cursor)
-    return _listing(page, KnowledgeDocument)
+    page = await query(ports, f"organisations/{organisation}/knowledge", (), "-created_at", limit, cursor)
+    return listing(page, KnowledgeDocument)
 
 
 @router.post("/search")

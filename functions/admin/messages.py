@@ -10,7 +10,9 @@ from pydantic import AwareDatetime, Field
 from domain.outbox import Unsendable, address_of, fill, message_id
 from domain.ports import Ports, Taken, Where
 from domain.template import misspelt, placeholders
-from functions.admin.app import Cursor, Doors, Limit, Listing, Organisation, Problem, _listing, _query
+from functions.admin.access import Doors, Organisation
+from functions.admin.listing import Cursor, Limit, Listing, listing, query
+from functions.admin.problems import Problem
 from functions.appointment_messages import KINDS
 from functions.messages import outbox
 from functions.opt_outs import opt_out, path_of
@@ -66,8 +68,8 @@ async def templates(
     ports: Doors, organisation: Organisation, limit: Limit = 20, cursor: Cursor = None
 ) -> Listing[MessageTemplate]:
     """The organisation's templates, by name."""
-    page = await _query(ports, f"organisations/{organisation}/templates", (), "", limit, cursor)
-    return _listing(page, MessageTemplate)
+    page = await query(ports, f"organisations/{organisation}/templates", (), "", limit, cursor)
+    return listing(page, MessageTemplate)
 
 
 @router.post("/templates", status_code=201)
@@ -141,8 +143,8 @@ async def messages(
     """What was sent, and what will be: the last scheduled first."""
     asked = {"state": state, "conversation": conversation}
     where = [Where(field, "==", value) for field, value in asked.items() if value is not None]
-    page = await _query(ports, f"organisations/{organisation}/messages", where, "-created_at", limit, cursor)
-    return _listing(page, OutboundMessage)
+    page = await query(ports, f"organisations/{organisation}/messages", where, "-created_at", limit, cursor)
+    return listing(page, OutboundMessage)
 
 
 @router.get("/messages/{id}")
@@ -235,8 +237,8 @@ async def opt_outs(
 ) -> Listing[OptOut]:
     """Who wants no messages."""
     where = [Where("channel", "==", channel)] if channel else []
-    page = await _query(ports, f"organisations/{organisation}/optouts", where, "", limit, cursor)
-    return _listing(page, OptOut)
+    page = await query(ports, f"organisations/{organisation}/optouts", where, "", limit, cursor)
+    return listing(page, OptOut)
 
 
 @router.post("/opt-outs", status_code=201)

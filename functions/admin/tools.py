@@ -10,7 +10,9 @@ from domain.acts import RunTool
 from domain.ports import Ports
 from domain.reply import run_tool
 from domain.tool_check import Finding, check_server, check_tool
-from functions.admin.app import Cursor, Doors, Limit, Listing, Organisation, Problem, _listing, _query
+from functions.admin.access import Doors, Organisation
+from functions.admin.listing import Cursor, Limit, Listing, listing, query
+from functions.admin.problems import Problem
 from schemas.http_tool import HttpTool
 from schemas.ids import new_id
 from schemas.mcp_server import ListedTool, McpListing, McpServer
@@ -87,7 +89,7 @@ async def tools(
     ports: Doors, organisation: Organisation, limit: Limit = 20, cursor: Cursor = None
 ) -> Listing[HttpTool]:
     """The organisation's own, by name."""
-    return _listing(await _query(ports, f"organisations/{organisation}/tools", (), "", limit, cursor), HttpTool)
+    return listing(await query(ports, f"organisations/{organisation}/tools", (), "", limit, cursor), HttpTool)
 
 
 @router.get("/tools/{name}")
@@ -141,8 +143,8 @@ async def mcp_servers(
     ports: Doors, organisation: Organisation, limit: Limit = 20, cursor: Cursor = None
 ) -> Listing[McpServer]:
     """The organisation's, by id."""
-    page = await _query(ports, f"organisations/{organisation}/mcp_servers", (), "", limit, cursor)
-    return _listing(page, McpServer)
+    page = await query(ports, f"organisations/{organisation}/mcp_servers", (), "", limit, cursor)
+    return listing(page, McpServer)
 
 
 @router.get("/mcp-servers/{id}")

@@ -8,7 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from domain.ports import Ports
-from functions.admin.app import app, hash_of
+from functions.admin.access import hash_of
+from functions.admin.app import app
 from offhook.seed import ORGANISATION, seed
 from schemas.organisation import Organisation
 from schemas.tool import ToolCall

@@ -13,18 +13,18 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from adapters.builtin_tools import BuiltinTools
 from adapters.egress import Egress
 from adapters.http_tools import HttpTools
 from adapters.local_secrets import LocalSecrets
 from adapters.mcp_tools import McpTools
 from adapters.organisation_tools import OrganisationTools
 from domain.ports import Ports
-from functions.admin.app import app, hash_of
+from functions.admin.access import hash_of
+from functions.admin.app import app
 from offhook.seed import ORGANISATION, seed
 from tests.fakes.mcp_server import Crm
 from tests.fakes.memory_documents import MemoryDocuments
-from tests.fakes.ports import NOW, StoppedClock, paper_ports
+from tests.fakes.ports import NOW, StoppedClock, builtin_tools, paper_ports
 
 OWNER = {"Authorization": "Bearer owner"}
 WORD = "word-of-ours"
@@ -80,7 +80,7 @@ class Desk:
         self.secrets = LocalSecrets(home)
         egress = self.egress = Egress(allow=[shop.where, shop.mcp.split("/")[2]])
         tools = OrganisationTools(
-            BuiltinTools(documents, clock),
+            builtin_tools(documents, clock),
             HttpTools(egress, self.secrets),
             McpTools(egress, self.secrets, documents, clock),
             documents,

@@ -11,7 +11,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from domain.ports import Ports, Reading, Task, Unavailable
-from functions.admin.app import app, hash_of
+from functions.admin.access import hash_of
+from functions.admin.app import app
 from functions.knowledge import read_document
 from offhook.seed import ORGANISATION, seed
 from schemas.knowledge_document import FileKind

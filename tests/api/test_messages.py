@@ -10,7 +10,8 @@ from starlette.testclient import TestClient
 
 from domain.outbox import opt_out_id
 from domain.ports import Ports
-from functions.admin.app import app, hash_of
+from functions.admin.access import hash_of
+from functions.admin.app import app
 from functions.messages import send_message
 from offhook.seed import ORGANISATION, seed
 from schemas.settings import DEVELOPMENT_SMS_FROM

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from adapters.builtin_tools import BuiltinTools
 from adapters.egress import Egress
 from adapters.http_tools import HttpTools
 from adapters.mcp_tools import McpTools
@@ -26,7 +25,7 @@ from tests.fakes.lab import ROOT, Lab, LoopClock, hold
 from tests.fakes.local_server import serving
 from tests.fakes.memory_documents import MemoryDocuments
 from tests.fakes.memory_secrets import MemorySecrets
-from tests.fakes.ports import StoppedClock, paper_ports, settings
+from tests.fakes.ports import StoppedClock, builtin_tools, paper_ports, settings
 
 HOST = "orders.example.com"
 
@@ -110,7 +109,7 @@ class ToolLab(Lab):
 
 def organisation_tools(documents: MemoryDocuments, clock: Any, web: Web, secrets: Any) -> OrganisationTools:
     mcp = McpTools(Egress(), secrets, documents, clock)
-    return OrganisationTools(BuiltinTools(documents, clock), HttpTools(web, secrets), mcp, documents, clock)
+    return OrganisationTools(builtin_tools(documents, clock), HttpTools(web, secrets), mcp, documents, clock)
 
 
 async def asks_for_47129(lab: Lab, caller: Caller) -> None:
@@ -171,9 +170,9 @@ def test_the_same_typed_over_a_real_connection() -> None:
                 documents.kept[path] = version.model_dump(mode="json")
                 chat = await chat_with(ports, DEMO, "agt_demo_orders")
                 assert chat
-                await chat.open()
-                await chat.say("my order")
-                answer = await chat.say("47129")
+                answer = [sentence async for sentence in chat.open()]
+                for line in ("my order", "47129"):
+                    answer = [sentence async for sentence in chat.say(line)]
                 assert "is on the van, two streets away" in " ".join(answer)
         assert shop.asked == ["47129"]
 

@@ -52,8 +52,8 @@ def test_they_are_understood_by_the_real_clients() -> None:
                 assert len(sound) == 4 * 275 * 8
                 assert pieces[-1] == Spoken("Which day suits you?")
                 prompt = Prompt("You take bookings.", [Remark(role="caller", text="Hello")])
-                *words, usage = [thought async for thought in brain.think(prompt)]
-                assert "".join(word.text for word in words if isinstance(word, Words)) == "Certainly. Which day?"
-                assert usage == Usage(prompt=200, reply=10)
+                thoughts = [thought async for thought in brain.think(prompt)]
+                assert "".join(word.text for word in thoughts if isinstance(word, Words)) == "Certainly. Which day?"
+                assert [spent for spent in thoughts if isinstance(spent, Usage)] == [Usage(prompt=200, reply=10)]
 
     asyncio.run(story())

@@ -20,6 +20,9 @@ from schemas.remark import Remark
 from schemas.tool import Tool, ToolCall, ToolResult
 from tests.fakes.gemini_server import (
     KEY,
+    LOCATION,
+    PROJECT,
+    TOKEN,
     Blocked,
     Calls,
     CutShort,
@@ -67,6 +70,14 @@ BRAINS: dict[str, Callable[[], Opened]] = {
     "a fallback": fallback,
 }
 
+COSTS = {
+    "offline": Usage(),
+    "paced": Usage(prompt=3, reply=19),
+    "gemini": Usage(prompt=12, reply=7, cached=4),
+    "a fallback": Usage(prompt=3, reply=19),
+}
+"""Of an answer to the shortest question."""
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +102,15 @@ async def thoughts(brain: Brain, prompt: Prompt) -> list[Thought]:
 
 def said(thoughts: list[Thought]) -> str:
     return "".join(thought.text for thought in thoughts if isinstance(thought, Words))
+
+
+def cost(thoughts: list[Thought]) -> Usage:
+    told = [thought for thought in thoughts if isinstance(thought, Usage)]
+    return Usage(*(sum(getattr(usage, kind) for usage in told) for kind in ("prompt", "reply", "cached")))
+
+
+def wishes(thoughts: list[Thought]) -> list[ToolRequest]:
+    return [thought for thought in thoughts if isinstance(thought, ToolRequest)]
 
 
 def caller(text: str) -> Remark:
@@ -118,13 +138,40 @@ def ask(*remarks: Remark, **more: Any) -> Prompt:
 
 
 @every_brain
-def test_it_answers_in_words_and_says_last_what_it_cost(opened: Callable[[], Opened]) -> None:
+def test_it_answers_in_words(opened: Callable[[], Opened]) -> None:
     async def story() -> None:
         async with opened() as brain:
-            *words, usage = await thoughts(brain, ask(next_question="Which day?"))
-        assert said(words).strip()
-        assert all(isinstance(word, Words) and word.text for word in words)
-        assert isinstance(usage, Usage)
+            answer = await thoughts(brain, ask(next_question="Which day?"))
+        assert said(answer).strip()
+        assert all(word.text for word in answer if isinstance(word, Words))
+        assert wishes(answer) == []
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("name", BRAINS)
+def test_all_that_it_tells_of_the_cost_is_the_cost(name: str) -> None:
+    async def story() -> None:
+        async with BRAINS[name]() as brain:
+            answer = await thoughts(brain, ask())
+        assert cost(answer) == COSTS[name]
+        assert Usage() not in answer  # to tell nothing is to tell nothing
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("name", ["paced", "gemini", "a fallback"])
+def test_who_stops_listening_knows_what_the_beginning_cost(name: str) -> None:
+    async def story() -> None:
+        async with BRAINS[name]() as brain:
+            told: list[Thought] = []
+            async with aclosing(brain.think(ask())) as reply:  # type: ignore[type-var]
+                async for thought in reply:
+                    told.append(thought)
+                    if cost(told).prompt and said(told):
+                        break
+        assert cost(told).prompt == COSTS[name].prompt
+        assert cost(told).reply < COSTS[name].reply
 
     asyncio.run(story())
 
@@ -199,7 +246,8 @@ def test_closed_after_the_first_word_it_answers_the_next(opened: Callable[[], Op
     async def story() -> None:
         async with opened() as brain:
             async with aclosing(brain.think(ask())) as reply:  # type: ignore[type-var]
-                assert isinstance(await anext(reply), Words)
+                while not isinstance(await anext(reply), Words):
+                    pass
             assert said(await thoughts(brain, ask()))
 
     asyncio.run(story())
@@ -250,7 +298,9 @@ def test_cancelling_closes_the_request_at_once_even_before_the_first_word() -> N
 def test_thinking_aloud_is_not_said() -> None:
     async def story() -> None:
         async with talking_to_gemini([Text("The caller wants…", thought=True), Text("Sure.")]) as (brain, _):
-            assert await thoughts(brain, ask()) == [Words("Sure."), Usage(prompt=12, reply=7, cached=4)]
+            answer = await thoughts(brain, ask())
+            assert said(answer) == "Sure."
+            assert cost(answer) == Usage(prompt=12, reply=7, cached=4)
 
     asyncio.run(story())
 
@@ -302,9 +352,9 @@ MISHAPS: dict[str, list[Step]] = {
 def test_an_answer_of_nothing_is_asked_for_once_more(script: list[Step]) -> None:
     async def story() -> None:
         async with talking_to_gemini(script, [Text("Sorry, go on.")]) as (brain, _):
-            *words, usage = await thoughts(brain, ask())
-            assert said(words).strip() == "Sorry, go on."
-            assert usage == Usage(prompt=24, reply=14, cached=8)  # of both
+            answer = await thoughts(brain, ask())
+            assert said(answer).strip() == "Sorry, go on."
+            assert cost(answer) == Usage(prompt=24, reply=14, cached=8)  # of both
 
     asyncio.run(story())
 
@@ -360,18 +410,47 @@ def test_a_slow_answer_without_pauses_is_whole() -> None:
     asyncio.run(story())
 
 
-def test_what_was_spent_is_told_also_of_an_answer_that_is_none() -> None:
+BEGUN = Usage(prompt=12, reply=1, cached=4)
+"""What an answer has cost by its first words."""
+FOR_NOTHING: dict[str, tuple[list[Step], Usage]] = {
+    "blocked on the way": ([Text("Well, "), Finish("SAFETY")], Usage(prompt=12, reply=7, cached=4)),
+    "a blocked prompt": ([Blocked("PROHIBITED_CONTENT")], Usage(prompt=7)),
+    "an error in the stream": ([Text("Well, "), ErrorChunk({"code": 503, "status": "UNAVAILABLE"})], BEGUN),
+    "a broken connection": ([Text("Well, "), Drop()], BEGUN),
+    "an answer that just ends": ([Text("Well, "), CutShort()], BEGUN),
+    "silence after the first word": ([Text("Well, "), Wait(60)], BEGUN),
+    "silence": ([Wait(60)], Usage()),
+    "refused": ([Refusal(429, "RESOURCE_EXHAUSTED")], Usage()),
+}
+
+
+@pytest.mark.parametrize(("script", "spent"), FOR_NOTHING.values(), ids=FOR_NOTHING.keys())
+def test_what_was_spent_on_an_answer_that_is_none_is_told(script: list[Step], spent: Usage) -> None:
     async def story() -> None:
-        async with talking_to_gemini([Text("Well, "), Finish("SAFETY")]) as (brain, _):
+        async with talking_to_gemini(script, next_words_s=0.5, first_words_s=0.5) as (brain, _):
             told: list[Thought] = []
 
             async def listen() -> None:
                 async for thought in brain.think(ask()):
                     told.append(thought)
 
-            with pytest.raises(Unavailable, match="SAFETY"):
+            with pytest.raises(Unavailable):
                 await listen()
-            assert told == [Words("Well, "), Usage(prompt=12, reply=7, cached=4)]
+            assert cost(told) == spent
+
+    asyncio.run(story())
+
+
+def test_vertex_tells_it_in_the_end_and_says_little_before() -> None:
+    from google.oauth2.credentials import Credentials
+
+    async def story() -> None:
+        way = {"project": PROJECT, "location": LOCATION, "credentials": Credentials(token=TOKEN)}  # type: ignore[no-untyped-call]
+        async with GeminiServer(vertex=True) as server, GeminiBrain(**way, base_url=server.url) as brain:
+            server.will_answer([Text("Sure. "), Text("Which day?")])
+            answer = await thoughts(brain, ask())
+        assert [type(thought) for thought in answer] == [Words, Words, Usage]
+        assert cost(answer) == Usage(prompt=12, reply=7, cached=4)
 
     asyncio.run(story())
 
@@ -492,9 +571,7 @@ def test_a_tool_is_asked_for_and_its_answer_told() -> None:
         calls = Calls([("check_order_status", {"order_number": "47129"})], signature=bytes(range(256)))
         async with talking_to_gemini([calls], [Text("It was sent.")]) as (brain, server):
             question = caller("Where is order 47129?")
-            wish, usage = await thoughts(brain, ask(question, tools=[STATUS]))
-            assert isinstance(wish, ToolRequest)
-            assert isinstance(usage, Usage)
+            [wish] = wishes(await thoughts(brain, ask(question, tools=[STATUS])))
             assert (wish.tool, wish.arguments) == ("check_order_status", {"order_number": "47129"})
             # The server refuses any signature but its own.
             history = [
@@ -515,10 +592,10 @@ def test_calls_made_at_once_stay_together_however_their_answers_came(order: str)
         calls = Calls([("check_order_status", {"order_number": "1"}), ("check_order_status", {"order_number": "2"})])
         async with talking_to_gemini([calls], [Text("Both were sent.")]) as (brain, server):
             question = caller("Where are my orders?")
-            wishes = [wish for wish in await thoughts(brain, ask(question)) if isinstance(wish, ToolRequest)]
+            made = wishes(await thoughts(brain, ask(question)))
             waiting = {
-                "request": [request(wish.id, wish.tool, wish.opaque, **wish.arguments) for wish in wishes],
-                "result": [result(wish.id, status="sent") for wish in wishes],
+                "request": [request(wish.id, wish.tool, wish.opaque, **wish.arguments) for wish in made],
+                "result": [result(wish.id, status="sent") for wish in made],
             }
             history = [question, *(waiting[role].pop(0) for role in order.split())]
             assert said(await thoughts(brain, ask(*history))) == "Both were sent."
@@ -533,8 +610,7 @@ def test_one_call_after_the_other_stays_one_after_the_other() -> None:
         async with talking_to_gemini([first], [second], [Text("Booked.")]) as (brain, server):
             history = [caller("Book it")]
             for _ in range(2):
-                wish, _ = await thoughts(brain, ask(*history))
-                assert isinstance(wish, ToolRequest)
+                [wish] = wishes(await thoughts(brain, ask(*history)))
                 history += [request(wish.id, wish.tool, wish.opaque), result(wish.id, done=True)]
             assert said(await thoughts(brain, ask(*history))) == "Booked."
             assert len(server.requests[2].body["contents"]) == 5
@@ -546,12 +622,10 @@ def test_older_models_number_and_sign_no_calls() -> None:
     async def story() -> None:
         calls = Calls([("check_order_status", {}), ("check_order_status", {})], signature=None, ids=False)
         async with talking_to_gemini([calls], [Text("Both.")], model="gemini-2.5-flash") as (brain, server):
-            *wishes, _ = await thoughts(brain, ask())
-            assert isinstance(wishes[0], ToolRequest)
-            assert isinstance(wishes[1], ToolRequest)
-            assert wishes[0].id != wishes[1].id
+            one, other = wishes(await thoughts(brain, ask()))
+            assert one.id != other.id
             history = [caller("Hi")]
-            for wish in (wishes[0], wishes[1]):
+            for wish in (one, other):
                 history += [request(wish.id, wish.tool, wish.opaque), result(wish.id, done=True)]
             assert said(await thoughts(brain, ask(*history))) == "Both."
             assert "thoughtSignature" not in str(server.requests[1].body)

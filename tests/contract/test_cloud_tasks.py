@@ -359,7 +359,8 @@ def test_trouble_is_told_in_a_sentence_with_its_fix(refusal: Refusal | Hang, wor
                 await ask()
             assert "secret" not in str(problem.value)
 
-    tell(story, attempt_s=0.05, within_s=0.2)
+    # Only who hangs is given up soon: a busy machine may be as slow as that.
+    tell(story, **({"attempt_s": 0.05, "within_s": 0.2} if isinstance(refusal, Hang) else {"within_s": 1.0}))
 
 
 def test_a_queue_that_is_not_there_or_paused_is_told() -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from adapters.gemini_brain import GeminiBrain
+from adapters.gemini_caches import WORTH
 from domain.ports import Prompt, Usage, Words
 from schemas.remark import Remark
 from schemas.tool import Tool
+from tests.fakes import virtual_time
 from tests.fakes.gemini_server import (
     KEY,
     LOCATION,
@@ -44,10 +46,10 @@ async def thinking(
 
 async def ask(brain: GeminiBrain, minute: int, system: str = LONG, tool: Tool = STATUS, **more: Any) -> Usage:
     prompt = Prompt(f"{system}\n\nIt is 10:{minute:02}.", [Remark(role="caller", text="Hello")], [tool], **more)
-    *words, usage = [thought async for thought in brain.think(prompt)]
-    assert words == [Words("Which day?")]
-    assert isinstance(usage, Usage)
-    return usage
+    answer = [thought async for thought in brain.think(prompt)]
+    assert [word for word in answer if isinstance(word, Words)] == [Words("Which day?")]
+    spent = [usage for usage in answer if isinstance(usage, Usage)]
+    return Usage(sum(usage.prompt for usage in spent), cached=sum(usage.cached for usage in spent))
 
 
 async def ask_until_cached(brain: GeminiBrain, server: GeminiServer) -> None:
@@ -202,6 +204,36 @@ def test_a_cache_that_vanished_costs_one_more_request_and_is_made_again() -> Non
             assert (await ask(brain, 10)).cached > 4096
 
     asyncio.run(story())
+
+
+def test_what_pays_shows_in_an_hour_whatever_the_night_was_like() -> None:
+    server = GeminiServer()
+    server.will_answer([Text("Which day?")])
+
+    async def until_cached(brain: GeminiBrain) -> int:
+        """How many requests it takes, one a minute."""
+        for asked in range(100):
+            if (await ask(brain, asked)).cached > 4096:
+                return asked
+            await asyncio.sleep(60)
+        raise AssertionError("never")
+
+    async def seldom(brain: GeminiBrain) -> None:
+        for asked in range(100):
+            assert (await ask(brain, asked)).cached < 4096
+            await asyncio.sleep(3600 / (WORTH - 2))
+
+    async def story() -> None:
+        async with GeminiBrain(KEY, base_url="http://gemini") as brain:
+            assert await until_cached(brain) == WORTH + 1  # the first two tell what they have in common
+            await asyncio.sleep(8 * 3600)
+            assert await until_cached(brain) == WORTH
+            await asyncio.sleep(3600)
+            await seldom(brain)
+            assert len(server.caches) == 2
+
+    with server.on_paper():
+        virtual_time.run(story())
 
 
 def test_one_that_gemini_refuses_to_make_is_not_asked_for_again_and_again() -> None:

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from adapters.builtin_tools import BuiltinTools
 from adapters.egress import Egress
 from adapters.http_tools import HttpTools
 from adapters.mcp_tools import McpTools
@@ -21,6 +20,7 @@ from domain.acts import RunTool
 from domain.once import NotBegun
 from domain.ports import Unavailable
 from domain.reply import run_tool
+from offhook.seed import CALENDAR
 from schemas.organisation import Organisation
 from schemas.tool import Tool, ToolCall, ToolResult
 from tests.fakes.lab import ORGANISATION, ROOT
@@ -28,7 +28,7 @@ from tests.fakes.local_server import serving
 from tests.fakes.mcp_server import Crm
 from tests.fakes.memory_documents import MemoryDocuments
 from tests.fakes.memory_secrets import MemorySecrets
-from tests.fakes.ports import StoppedClock
+from tests.fakes.ports import StoppedClock, builtin_tools
 
 ID = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
 KEY = "cnv_1:ask:1:ab"
@@ -75,6 +75,7 @@ class Office:
         self.egress, self.where, self.orders, self.crm = egress, where, orders, crm
         self.documents, self.clock = MemoryDocuments(), StoppedClock()
         kept = self.documents.kept
+        kept[f"{ROOT}/calendars/main"] = CALENDAR.model_dump(mode="json")
         kept[f"{ROOT}/tools/find_order"] = http("find_order", where)
         for how in ("retry", "verify", "escalate"):
             acting = {"acts": True, "if_unknown": how, "verify": "find_order"}
@@ -83,7 +84,7 @@ class Office:
         kept[f"{ROOT}/mcp_servers/crm"] = {"id": "crm", "url": url, "tools": chosen}
 
     def process(self) -> OrganisationTools:
-        builtin = BuiltinTools(self.documents, self.clock)
+        builtin = builtin_tools(self.documents, self.clock)
         secrets = MemorySecrets()
         endpoints = HttpTools(self.egress, secrets)
         servers = McpTools(self.egress, secrets, self.documents, self.clock)
@@ -158,7 +159,10 @@ def test_a_store_that_is_down_leaves_the_platform_s_own() -> None:
     async def story(office: Office, tools: OrganisationTools) -> None:
         office.documents.failing = True
         assert (await tools.offered(ORGANISATION)).keys() == {
+            "free_times",
             "book_appointment",
+            "list_appointments",
+            "cancel_appointment",
             "check_order_status",
             "check_item_stock",
         }

@@ -14,9 +14,12 @@ import random
 import re
 import wave
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
+import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -44,6 +47,8 @@ MOST_EMBEDDED = 100
 TASKS = ("RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY", "SEMANTIC_SIMILARITY")
 FEWEST_CACHED = {2: 2048, 3: 4096}
 """By generation: so many tokens a cache must hold."""
+SHORTEST_DEADLINE_S = 10
+"""That a request may set."""
 LETTERS_A_TOKEN = 4
 UNSIGNED = b"skip_thought_signature_validator"
 """Stands, by Google's own documentation, for the signature of a call that the model didn't make."""
@@ -55,6 +60,8 @@ UNSIGNED = b"skip_thought_signature_validator"
 class Text:
     text: str
     thought: bool = False
+    signature: bytes | None = None
+    """Gemini 3 signs the last part of an answer without function calls, which may be an empty text."""
 
 
 @dataclass(frozen=True)
@@ -207,10 +214,11 @@ class GeminiServer:
         """Sound is answered by these in turn, and after that as it should be."""
         self._hearings = list(scripts)
 
-    async def __aenter__(self) -> "GeminiServer":
+    def app(self) -> Starlette:
+        """What listens there, for who needs no port."""
         top = f"/v1beta1/projects/{PROJECT}/locations/{LOCATION}" if self._vertex else "/v1"
         models = f"{top}/publishers/google/models" if self._vertex else f"{top}/models"
-        app = Starlette(
+        return Starlette(
             routes=[
                 Route(f"{models}/{{model}}:streamGenerateContent", self._answer, methods=["POST"]),
                 Route(f"{models}/{{model}}:generateContent", self._answer, methods=["POST"]),
@@ -221,7 +229,16 @@ class GeminiServer:
                 Route(f"{top}/cachedContents", self._cache, methods=["POST"]),
             ]
         )
-        config = uvicorn.Config(app, log_config=None)
+
+    @contextmanager
+    def on_paper(self) -> Iterator[None]:
+        """The real client reaches it without a network, and so in virtual time. Its answers then come in one piece."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("httpx2.AsyncHTTPTransport", lambda limits: httpx2.ASGITransport(self.app()))
+            yield
+
+    async def __aenter__(self) -> "GeminiServer":
+        config = uvicorn.Config(self.app(), log_config=None)
         config.load()
         # uvicorn's protocol without uvicorn's Server, which minds signals and takes its time to stop.
         self._connected = ServerState()
@@ -275,6 +292,9 @@ class GeminiServer:
                 return _error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
         elif request.headers.get("x-goog-api-key") != KEY:
             return _error(400, "INVALID_ARGUMENT", f"API key not valid: {KEY}", reason="API_KEY_INVALID")
+        if (deadline := request.headers.get("x-server-timeout")) and int(deadline) < SHORTEST_DEADLINE_S:
+            message = f"Manually set deadline {deadline}s is too short. Minimum allowed deadline is 10s."
+            return _error(400, "INVALID_ARGUMENT", message)
         if not models.fullmatch(model):
             return _error(404, "NOT_FOUND", f"models/{model} is not found, or is not supported.")
         return None
@@ -395,10 +415,11 @@ class GeminiServer:
         finished = False
         for step in script:
             match step:
-                case Text(text, thought):
-                    await data(_chunk([{"text": text, **({"thought": True} if thought else {})}]))
+                case Text(text, thought, signature):
+                    part = {"text": text, **({"thought": True} if thought else {}), **_signed(signature)}
+                    await data(_chunk([part], cached=cached, vertex=self._vertex))
                 case Calls():
-                    await data(_chunk(list(self._made(step))))
+                    await data(_chunk(list(self._made(step)), cached=cached, vertex=self._vertex))
                 case Wait():
                     await asyncio.sleep(step.s + self._random.uniform(0, step.jitter_s))
                 case Finish(reason):
@@ -423,12 +444,10 @@ class GeminiServer:
     def _made(self, step: Calls) -> Iterator[Json]:
         for place, (name, arguments) in enumerate(step.calls):
             signature = step.signature if place == 0 else None
-            part: Json = {"functionCall": {"name": name, "args": arguments}}
+            part: Json = {"functionCall": {"name": name, "args": arguments}, **_signed(signature)}
             if step.ids:
                 part["functionCall"]["id"] = f"call{len(self._signatures)}"
                 self._signatures[part["functionCall"]["id"]] = signature
-            if signature:
-                part["thoughtSignature"] = base64.b64encode(signature).decode()
             yield part
 
 
@@ -541,7 +560,7 @@ def _order_complaints(before: Json, content: Json) -> Iterator[str]:
 def _signature_complaints(calls: list[Json], parts: list[Json], signatures: dict[str, bytes | None]) -> Iterator[str]:
     given = [part.get("thoughtSignature") for part in parts if "functionCall" in part]
     for place, (call, signature) in enumerate(zip(calls, given, strict=True)):
-        made = signatures.get(call.get("id", ""), UNSIGNED if place == 0 else None)
+        made = signatures.get(call.get("id", "")) or (UNSIGNED if place == 0 else None)
         if (base64.urlsafe_b64decode(signature.replace("+", "-").replace("/", "_")) if signature else None) != made:
             yield f"function call {call['name']} has not the thought_signature it came with"
         if place == 0 and not signature:
@@ -572,21 +591,25 @@ def _sound(body: Json) -> bytes:
     return b""
 
 
+def _signed(signature: bytes | None) -> Json:
+    """What that adds to a part."""
+    return {"thoughtSignature": base64.b64encode(signature).decode()} if signature else {}
+
+
 def _tokens(body: Json) -> int:
     return len(json.dumps(body)) // LETTERS_A_TOKEN
 
 
-def _chunk(parts: list[Json], reason: str = "", cached: int = 4) -> Json:
+def _chunk(parts: list[Json], reason: str = "", cached: int = 4, vertex: bool = False) -> Json:
+    """Each says what the answer has come to so far; on Vertex AI only the last does."""
     candidate: Json = {"content": {"role": "model", "parts": parts}, "index": 0}
+    usage: Json = {"promptTokenCount": cached + 8, "cachedContentTokenCount": cached, "candidatesTokenCount": 1}
     if reason:
         candidate["finishReason"] = reason
-    usage = {
-        "promptTokenCount": cached + 8,
-        "candidatesTokenCount": 5,
-        "thoughtsTokenCount": 2,
-        "cachedContentTokenCount": cached,
-    }
-    return {"candidates": [candidate], **({"usageMetadata": usage} if reason else {})}
+        usage |= {"candidatesTokenCount": 5, "thoughtsTokenCount": 2}
+    elif vertex:
+        usage = {"trafficType": "ON_DEMAND"}
+    return {"candidates": [candidate], "usageMetadata": usage}
 
 
 def _error(status: int, name: str, message: str, reason: str = "") -> JSONResponse:

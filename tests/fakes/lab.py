@@ -50,7 +50,7 @@ class SlowTools:
         self.offered = tools.offered
 
     async def run(self, organisation: Organisation, call: ToolCall) -> ToolResult:
-        await asyncio.sleep(self._lab.tool_delay_s)
+        await asyncio.sleep(self._lab.tool_delays_s.get(call.tool, self._lab.tool_delay_s))
         return await self._tools.run(organisation, call)
 
 
@@ -75,6 +75,8 @@ class Lab:
         self.knowledge = MemoryKnowledge()
         self.others: dict[str, Any] = {}
         """Further ports, by name."""
+        self.tool_delays_s: dict[str, float] = {}
+        """Of single ones, by name."""
 
     def change(self, **fields: Any) -> None:
         """Another version of the agent."""

@@ -64,6 +64,11 @@ def settings(**changes: Any) -> Settings:
     return Settings(**{"home": "/nowhere", "ticket_secret": "t" * 32, "owner_key": "owner", **changes})
 
 
+def builtin_tools(documents: Any, clock: Any) -> BuiltinTools:
+    """Those that come with the platform, over a book whose events and tasks nobody takes."""
+    return BuiltinTools(documents, clock, AppointmentBook(documents, clock, MemoryBus(), MemoryQueue()))
+
+
 def paper_ports(**changes: Any) -> Ports:
     """A process's ports; any of them may be another."""
     documents = changes.get("documents") or MemoryDocuments()

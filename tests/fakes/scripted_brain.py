@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 
 from domain.ports import Prompt, Thought, ToolRequest, Unavailable, Usage, Words
 
-Answer = str | ToolRequest | Exception | float
+Answer = str | ToolRequest | Usage | Exception | float
 
 
 class ScriptedBrain:
-    """Each answer is a list: words, tool requests, seconds to wait, or an exception to raise."""
+    """Each answer is a list: words, tool requests, seconds to wait, what it has cost since, or an exception to raise.
+    One that doesn't say what it cost costs a hundred tokens and ten."""
 
     def __init__(self, *answers: list[Answer]) -> None:
         self._answers = list(answers)
@@ -20,18 +21,20 @@ class ScriptedBrain:
         self.prompts.append(prompt)
         if not self._answers:
             raise Unavailable("the script has no more answers")
+        answer = self._answers.pop(0)
         try:
-            for part in self._answers.pop(0):
+            for part in answer:
                 match part:
                     case str():
                         yield Words(part)
                     case float() | int():
                         await asyncio.sleep(part)
-                    case ToolRequest():
+                    case ToolRequest() | Usage():
                         yield part
                     case Exception():
                         raise part
         except (asyncio.CancelledError, GeneratorExit):
             self.cancelled += 1
             raise
-        yield Usage(prompt=100, reply=10)
+        if not any(isinstance(part, Usage) for part in answer):
+            yield Usage(prompt=100, reply=10)

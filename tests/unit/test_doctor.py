@@ -63,7 +63,7 @@ def test_it_names_what_to_do(tmp_path: Path) -> None:
     assert findings["messages"].how.startswith("paper")
     assert findings["mail"].how.startswith("paper")
     real = settings(tmp_path, TWILIO_AUTH_TOKEN="real", PUBLIC_URL="https://x.example.com", GEMINI_API_KEY="k",
-                    OFFHOOK_BRAIN="offline")  # fmt: skip
+                    OFFHOOK_BRAIN="offline", OFFHOOK_SPEECH="pocketsphinx")  # fmt: skip
     assert {finding.what for finding in examine(real) if finding.level == "note"} <= {"PORT"}
 
 

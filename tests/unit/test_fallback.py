@@ -90,6 +90,37 @@ def test_a_brain_that_says_nothing_or_breaks_is_spoken_for() -> None:
     assert thoughts(brains([], [KeyError("candidates")], ["Hello."])) == ("Hello.", 0)
 
 
+@pytest.mark.parametrize("turn_s", [0.05, 0.3])
+def test_what_we_are_late_ourselves_is_nobody_s_failure(turn_s: float) -> None:
+    """An answer comes through a dozen turns of the loop, each of which takes as long as all that the others do in it."""
+
+    class Punctual:
+        async def think(self, prompt: Prompt) -> AsyncIterator[Words]:
+            for _ in range(12):
+                await asyncio.sleep(0)
+            yield Words("Hello.")
+
+    async def story() -> str:
+        busy = asyncio.ensure_future(virtual_time.busy(turn_s))
+        brain = FallbackBrain([Provider("a", Punctual()), Provider("b", ScriptedBrain(["Never asked."]))])
+        said = "".join([thought.text async for thought in brain.think(PROMPT) if isinstance(thought, Words)])
+        busy.cancel()
+        return said
+
+    assert virtual_time.run(story()) == "Hello."
+
+
+def test_a_brain_that_hangs_is_spoken_for_also_when_we_are_late() -> None:
+    async def story() -> float:
+        busy = asyncio.ensure_future(virtual_time.busy(0.3))
+        async for thought in brains([600.0], ["Hello."]).think(PROMPT):
+            if isinstance(thought, Words):
+                busy.cancel()
+        return asyncio.get_running_loop().time()
+
+    assert BRAIN_S < virtual_time.run(story()) < 10 * BRAIN_S
+
+
 def test_half_a_sentence_is_forgotten() -> None:
     assert thoughts(brains(["We are open from ", REFUSED], ["From nine to five."]))[0] == "From nine to five."
 
@@ -100,6 +131,22 @@ def test_a_tool_request_of_a_broken_answer_is_forgotten() -> None:
         return [thought async for thought in brain.think(PROMPT)]
 
     assert virtual_time.run(story()) == [Words("Let me ask."), Usage(prompt=100, reply=10)]
+
+
+def test_what_failed_cost_too() -> None:
+    async def story() -> list[Any]:
+        spent = Usage(prompt=40, reply=3)
+        brain = brains(["We are open from ", spent, REFUSED], [Usage(prompt=50), 600.0], ["From nine to five."])
+        return [thought async for thought in brain.think(PROMPT)]
+
+    told = virtual_time.run(story())
+    assert told[:2] == [Usage(prompt=40, reply=3), Usage(prompt=50)]
+    assert told[2:] == [Words("From nine to five."), Usage(prompt=100, reply=10)]
+
+
+def test_what_it_costs_is_no_first_word() -> None:
+    assert thoughts(brains([1.0, Usage(prompt=40), 600.0], ["Hello."])) == ("Hello.", BRAIN_S)
+    assert thoughts(brains([Usage(prompt=40)], ["Hello."])) == ("Hello.", 0)
 
 
 def test_after_a_whole_sentence_nobody_else_takes_over() -> None:
@@ -492,6 +539,14 @@ def test_a_recogniser_that_breaks_loses_no_word(at: bytes) -> None:
 
 def test_a_recogniser_that_hangs_loses_no_word() -> None:
     assert understood(Listener(b"b"), Listener(), said=TURN) == [("abc", pytest.approx(1.3))]
+
+
+def test_a_recogniser_that_begins_when_the_caller_is_done_may_take_longer() -> None:
+    class Beginner(Listener):
+        final_s = 1.6
+
+    assert understood(Beginner(b"b"), Listener(), said=TURN) == [("abc", pytest.approx(1.9))]
+    assert understood(Listener(b"b"), Beginner(b"b"), Listener(), said=TURN) == [("abc", pytest.approx(2.9))]
 
 
 def test_the_next_recogniser_hears_this_turn_and_knows_what_is_expected() -> None:

@@ -26,7 +26,7 @@ from offhook.bench.agent import ORGANISATION as BENCH
 from offhook.bench.waterfall import turns_taken
 from offhook.doctor import live_agents
 from offhook.messages import latest_messages
-from offhook.seed import ORGANISATION, seed
+from offhook.seed import AGENTS, ORGANISATION, seed
 from schemas.organisation import Organisation
 from schemas.settings import DEVELOPMENT_AUTH_TOKEN
 from tests.fakes.memory_documents import MemoryDocuments
@@ -101,7 +101,7 @@ def made() -> set[tuple[Query, Site]]:
         await past.read(documents, CONVERSATION)
         assert [turn async for turn in turns_of(ports, CONVERSATION)] == []
         assert [document async for document in documents_of(ports, ORGANISATION)] == []
-        assert {agent.id async for agent, _ in live_agents(documents)} == {"agt_demo_booking", "agt_demo_orders"}
+        assert {agent.id async for agent, _ in live_agents(documents)} == {*AGENTS}
         demo = Organisation.model_validate(documents.kept[f"organisations/{ORGANISATION}"])
         await ports.calendars.offer(demo, "main", date(2026, 11, 24), date(2026, 11, 24))
         await ports.calendars.upcoming(demo, "+15005550100", "cnv_1")

@@ -131,7 +131,10 @@ class World:
                     )
                 else:
                     self.waiting.append(s.Thought(at=0, reply=reply, text="Well."))
-                self.waiting.append(s.ThoughtOut(at=0, reply=reply, prompt_tokens=1))
+                self.waiting += [
+                    s.Spent(at=0, reply=reply, prompt_tokens=1, reply_tokens=1),
+                    s.ThoughtOut(at=0, reply=reply),
+                ]
             case a.RunTool(call=call, acts=acts):
                 if acts:
                     self.effects.setdefault(call.key, set()).add(str(call.arguments))

@@ -45,6 +45,20 @@ def test_a_gemini_key_brings_the_brain(tmp_path: Path) -> None:
     assert settings(tmp_path, GEMINI_API_KEY="k", OFFHOOK_BRAIN="offline").brain == "offline"
 
 
+def test_a_gemini_key_brings_the_ears_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ears(**environment: str) -> tuple[str, ...]:
+        return settings(tmp_path, GEMINI_API_KEY="k", **environment).adapters("speech")  # type: ignore[no-any-return]
+
+    assert settings(tmp_path).adapters("speech") == ("pocketsphinx",)
+    assert ears() == ("gemini", "pocketsphinx")
+    assert ears(OFFHOOK_SPEECH="pocketsphinx") == ("pocketsphinx",)
+    assert ears(OFFHOOK_SPEECH="gemini") == ("gemini",)
+    assert ears(OFFHOOK_SPEECH_NEXT="google", GOOGLE_CLOUD_PROJECT="p") == ("gemini", "google")
+    assert ears(**PRODUCTION) == ("google",)
+    monkeypatch.setattr("adapters.wiring.find_spec", lambda package: None)
+    assert ears() == ("gemini",)
+
+
 def test_the_stand_ins_pace_is_settable(tmp_path: Path) -> None:
     assert settings(tmp_path, OFFHOOK_PACED='{"first_word_ms": 500}').paced.first_word_ms == 500
     with pytest.raises(BadSettings, match="first_wrd_ms"):
