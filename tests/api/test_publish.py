@@ -264,3 +264,31 @@ def test_whoever_publishes_by_itself_gets_the_reasons_too() -> None:
             await publish(ports, ORGANISATION, "agt_nobody", wanted)
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"patience_of_a_saint": True},
+        {"flow": {"start": "a", "nodes": [{"id": "a", "type": "start", "edges": [{"to": "gone"}]}]}},
+    ],
+    ids=["unreadable", "broken"],
+)
+def test_an_upgraded_laptop_s_demo_agent_that_can_t_be_used_any_more_is_published_anew(changes: Any) -> None:
+    async def story() -> None:
+        ports = paper_ports()
+        kept: dict[str, Any] = ports.documents.kept  # type: ignore[attr-defined]
+        await seed(ports)
+        mine = await publish(ports, ORGANISATION, ORDERS, AgentDraft.model_validate(draft(personality="Mine.")))
+        await seed(ports)
+        assert kept[f"{AGENTS}/{ORDERS}"]["live"] == mine.number == 2
+        path = f"{AGENTS}/{ORDERS}/versions/2"
+        kept[path] = old = {**kept[path], **changes}
+        for _ in range(2):
+            await seed(ports)
+        assert kept[f"{AGENTS}/{ORDERS}"]["live"] == 3
+        assert kept[path] == old
+        assert AgentVersion.model_validate(kept[f"{AGENTS}/{ORDERS}/versions/3"]).flow == demo_draft("orders").flow
+        assert f"{AGENTS}/{ORDERS}/versions/4" not in kept
+
+    asyncio.run(story())
