@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.espeak_voice import EspeakVoice
 from adapters.webrtc_vad import WebrtcDetector
 from domain import mulaw
 from domain.mulaw import BYTES_PER_MS, FRAME
@@ -20,6 +19,7 @@ from domain.sentences import Sentences
 from offhook.carrier import recordings
 from tests.calls.test_trouble_stories import prompted
 from tests.fakes.caller import Caller
+from tests.fakes.espeak_lines import Line, spoken_afresh
 from tests.fakes.lab import Lab, hold
 
 TALK = (
@@ -71,18 +71,31 @@ class Trial:
     """The caller heard all of the talk."""
 
 
+MURMURERS = ("en-us+f3", "en-us+m3", "en-gb+f2")
+SPEAKERS = ("en-us+f3", "en-us+m3")
+QUESTION = ("where are you", "en-us+f4")
+
+
+def sentences_of_the_talk() -> tuple[str, ...]:
+    parts = Sentences()
+    return (*parts.feed(TALK), *parts.end())
+
+
 @cache
+def all_spoken() -> dict[Line, bytes]:
+    return spoken_afresh(
+        [
+            *((sentence, "en-us") for sentence in sentences_of_the_talk()),
+            *((text, voice) for text in SPOKEN_MURMURS for voice in MURMURERS),
+            *((text, voice) for text in SPOKEN_WORDS for voice in SPEAKERS),
+            QUESTION,
+        ]
+    )
+
+
 def spoken(text: str, voice: str) -> bytes:
     """By espeak."""
-
-    async def sound() -> bytes:
-        async def once() -> AsyncIterator[str]:
-            yield text
-
-        pieces = [piece async for piece in EspeakVoice().speak(once(), VoiceStyle(voice=voice))]
-        return b"".join(piece for piece in pieces if not isinstance(piece, Spoken))
-
-    return asyncio.run(sound())
+    return all_spoken()[text, voice]
 
 
 def trimmed(sound: bytes) -> bytes:
@@ -113,14 +126,12 @@ def noises() -> Iterator[tuple[str, bytes]]:
 
 def murmurs() -> list[Clip]:
     recorded = [Clip(text, text, trimmed(recordings.line(text, v))) for text in MURMURS for v in recordings.VOICES]
-    voices = ("en-us+f3", "en-us+m3", "en-gb+f2")
-    return recorded + [Clip(text, text, trimmed(spoken(text, v))) for text in SPOKEN_MURMURS for v in voices]
+    return recorded + [Clip(text, text, trimmed(spoken(text, v))) for text in SPOKEN_MURMURS for v in MURMURERS]
 
 
 def words() -> list[Clip]:
     recorded = [Clip(text, text, trimmed(recordings.line(text, v))) for text in WORDS for v in recordings.VOICES]
-    voices = ("en-us+f3", "en-us+m3")
-    return recorded + [Clip(text, text, trimmed(spoken(text, v))) for text in SPOKEN_WORDS for v in voices]
+    return recorded + [Clip(text, text, trimmed(spoken(text, v))) for text in SPOKEN_WORDS for v in SPEAKERS]
 
 
 def echoes() -> list[Clip]:
@@ -204,8 +215,7 @@ class Recorded:
     """A voice that says the talk as espeak does, and everything else with a silence."""
 
     def __init__(self) -> None:
-        parts = Sentences()
-        self._sounds = {sentence: spoken(sentence, "en-us") for sentence in (*parts.feed(TALK), *parts.end())}
+        self._sounds = {sentence: spoken(sentence, "en-us") for sentence in sentences_of_the_talk()}
 
     async def speak(self, text: AsyncIterator[str], style: VoiceStyle) -> AsyncIterator[bytes | Spoken]:
         async for sentence in text:
@@ -216,7 +226,7 @@ class Recorded:
 
 
 def trial(clip: Clip, begins_ms: int) -> Trial:
-    question = Clip("question", "where are you", trimmed(spoken("where are you", "en-us+f4")))
+    question = Clip("question", "where are you", trimmed(spoken(*QUESTION)))
 
     async def story(lab: Lab, caller: Caller) -> None:
         assert isinstance(caller, Room)
