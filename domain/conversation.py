@@ -1032,6 +1032,10 @@ class Conversation:
 
     def _failed(self, signal: s.Failed) -> None:
         state = self.state
+        if signal.what == "brain" and state.ending:
+            return  # the last words are being said
+        if signal.what == "brain" and state.guarded:
+            return self._close()  # something was said in the model's place
         if signal.what == "brain" and (self._answered or state.fallback):
             state.requests = []
             return self._close_with_fallback()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from domain import acts as a
-from domain.ports import ToolRequest
+from domain.ports import ToolRequest, Unavailable
 from domain.prompt import MANNERS
 from tests.calls.test_flow_stories import START, PaperTools, agent, said, tool
 from tests.fakes.caller import Caller
@@ -80,6 +80,15 @@ def test_what_follows_is_the_agent_s_choice(then: str, act: type) -> None:
     lab = hold(asks, guarded(["Take my legal advice."], then=then))
     assert said(lab)[-1].startswith(f"agent: {INSTEAD}")
     assert isinstance(lab.outcomes[0].act, act)
+
+
+@pytest.mark.parametrize("then", ["go_on", "transfer", "end"])
+def test_a_model_that_fails_after_it_said_what_it_must_not_changes_nothing(then: str) -> None:
+    words = "Take my legal advice. "
+    lab = hold(asks, guarded([words, Unavailable("it broke off")], then=then))
+    assert said(lab)[-1].startswith(f"agent: {INSTEAD}")
+    assert "not_understood" not in said(lab)[-1]
+    assert (lab.outcomes[0].act is None) is (then == "go_on")
 
 
 HOSTILE = [
