@@ -4,6 +4,7 @@ What needs no model goes first: events, then typed answers, then equations. What
 same request that writes the reply.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from domain import conditions, keypad
 from domain.moment import Moment
 from domain.output import taken
 from domain.reading import read, read_all, wish
+from domain.reading.plain import plain as simple
 from domain.step import Ask, FlowStuck, HandOver, HangUp, Listen, PutThrough, Run, Step
 from domain.template import aloud, plain, written
 from schemas.flow import (
@@ -42,6 +44,19 @@ ALWAYS_KNOWN = ("caller", "open")
 """Variables of every flow: the caller's number, and whether it is within the agent's hours."""
 SEND_SMS = "send_sms"
 """The tool that a text message's node runs."""
+
+_NAMES = dict(
+    zip(
+        "0123456789*#",
+        ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "star", "hash"),
+        strict=True,
+    )
+)
+"""How keys are called."""
+_KEY_NAMED = re.compile(
+    r"(?:(?:please|um+|uh+|i|press|pressing|number|option|key|choose|take|the),? )*(\d|star|hash)"
+    r"(?: key)?(?:,? please)?"
+)
 
 _VOLUNTEERED: Mapping[Kind, frozenset[Kind]] = {
     "date": frozenset(),
@@ -112,8 +127,10 @@ class Walk:
                 return self.question(state, moment)
         node = self.nodes[state.node]
         if isinstance(node, Menu):
-            choice = read(_as_choice(node), words, moment)
-            return self._chosen(node, str(choice), state, moment) if choice else self._missed(state, node, moment)
+            mentioned = self.volunteer(state, words, moment)
+            if (edge := _chosen(node, words, moment)) is None:
+                return self._missed(mentioned, node, moment)
+            return self._enter(edge.to, mentioned, moment, mentioned.variables.keys() - state.variables.keys())
         if not isinstance(node, Talk):
             return self.question(state, moment)
         return self.fill(state, self._read(state, node, words, moment), moment)
@@ -449,11 +466,6 @@ class Walk:
         retry = node.retries[min(misses, len(node.retries)) - 1] if node.retries else self._opening(node, state)
         return Step(state, (), Ask(" ".join(self._texts(state, moment, retry))))
 
-    def _chosen(self, node: Menu, key: str, state: FlowState, moment: Moment) -> Step:
-        edge = _event(node, f"key:{key}")
-        assert edge
-        return self._enter(edge.to, state, moment)
-
     def _opening(self, node: Talk | Menu, state: FlowState) -> str:
         return node.say or (self._ask(self._missing(node, state)) if isinstance(node, Talk) else "")
 
@@ -497,9 +509,20 @@ def _ways_by_key(node: Menu) -> list[Edge]:
 
 
 def _as_choice(node: Menu) -> Variable:
-    """What a menu offers, as if it were asked for: a recogniser listens for its words."""
-    choices = tuple(Choice(value=key, says=edge.says) for key, edge in _keyed(node))
+    """What a menu offers, as if it were asked for: a recogniser listens for its words and for the names of its keys."""
+    choices = tuple(Choice(value=_NAMES[key], says=edge.says) for key, edge in _keyed(node))
     return Variable(name="menu", kind="choice", choices=choices)
+
+
+def _chosen(node: Menu, words: str, moment: Moment) -> Edge | None:
+    """The way whose key is named by itself ("two", "press two please"), or whose words are said."""
+    named = _KEY_NAMED.fullmatch(simple(words))
+    worded = [Choice(value=f"key {key}", says=edge.says) for key, edge in _keyed(node) if edge.says]
+    said = read(Variable(name="menu", kind="choice", choices=tuple(worded)), words, moment) if worded else None
+    for key, edge in _keyed(node):
+        if (named and named[1] == simple(_NAMES[key])) or said == f"key {key}":
+            return edge
+    return None
 
 
 def _in_words(edge: Edge) -> str:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from adapters.wiring import BadSettings, read_settings
 from offhook.carrier.records import WRONG_KEY
+from schemas.agent import AgentDraft
 from schemas.finding import Finding
 
 WITHIN_S = 120.0
@@ -66,20 +67,17 @@ _Words.yaml_implicit_resolvers = {
 
 async def send(server: str, key: str, agent: str, draft: Any, force: bool = False) -> Answer:
     """Raises Unanswered. Cancelled, it is published or not."""
-    url = f"{server.rstrip('/')}/api/v1/agents/{quote(agent, safe='')}/versions"
+    agent_url = f"{server.rstrip('/')}/api/v1/agents/{quote(agent, safe='')}"
+    timeout, headers = aiohttp.ClientTimeout(total=WITHIN_S), {"Authorization": f"Bearer {key}"}
     try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WITHIN_S)) as http,
-            http.post(
-                url,
-                json=draft,
-                params={"force": "true"} if force else {},
-                headers={"Authorization": f"Bearer {key}"},
-            ) as response,
-        ):
-            if response.status == 401:
-                raise Unanswered(WRONG_KEY)
-            return Answer.model_validate(await response.json(content_type=None))
+        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
+            if _is_flow(draft):
+                draft = {**await _live_draft(http, agent_url), "flow": draft}
+            params = {"force": "true"} if force else {}
+            async with http.post(f"{agent_url}/versions", json=draft, params=params) as response:
+                if response.status == 401:
+                    raise Unanswered(WRONG_KEY)
+                return Answer.model_validate(await response.json(content_type=None))
     except aiohttp.ClientConnectionError:
         raise Unanswered(
             f"nobody answers at {server}: start the platform with `make run`, or name another with --server"
@@ -88,8 +86,26 @@ async def send(server: str, key: str, agent: str, draft: Any, force: bool = Fals
         raise Unanswered(f"{server} gave no answer that can be read ({type(problem).__name__})") from None
 
 
+def _is_flow(draft: Any) -> bool:
+    """Whether it is a flow alone."""
+    return isinstance(draft, dict) and "nodes" in draft and "flow" not in draft
+
+
+async def _live_draft(http: aiohttp.ClientSession, agent_url: str) -> dict[str, Any]:
+    """The draft that the live version was; nothing of an agent that isn't there, which the platform then says."""
+    async with http.get(agent_url) as response:
+        if response.status == 401:
+            raise Unanswered(WRONG_KEY)
+        live = (await response.json()).get("live", 0)
+    async with http.get(f"{agent_url}/versions/{live}") as response:
+        version = await response.json() if response.status == 200 else {}
+    return {field: value for field, value in version.items() if field in AgentDraft.model_fields}
+
+
 def publish(
-    file: Annotated[Path, typer.Argument(help="The draft: YAML or JSON.")],
+    file: Annotated[
+        Path, typer.Argument(help="The draft, or a flow alone, which replaces the live version's: YAML or JSON.")
+    ],
     agent: Annotated[str, typer.Option(help="The agent's id.")],
     server: Annotated[str | None, typer.Option(help="The platform's address.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also if a provider could not be asked about it.")] = False,

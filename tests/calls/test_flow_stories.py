@@ -85,13 +85,40 @@ def test_a_menu_leads_where_the_key_says(keys: str, ends: str) -> None:
     assert said(hold(story, agent(MENU)))[-1] == f"agent: {ends}"
 
 
-@pytest.mark.parametrize("words", ["returns", "returns please", "two"])
+@pytest.mark.parametrize("words", ["returns", "returns please", "two", "press two please", "option two"])
 def test_a_menu_can_be_answered_aloud(words: str) -> None:
     async def story(lab: Lab, caller: Caller) -> None:
         await caller.listens()
         await caller.says(words)
 
     assert said(hold(story, agent(MENU)))[-1] == "agent: Returns it is."
+
+
+def test_a_number_in_a_sentence_is_no_key() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("we are a party of two")
+        await caller.listens()
+        caller.hangs_up()
+
+    assert said(hold(story, agent(MENU)))[-1] == "agent: One or two?"
+
+
+def test_what_is_mentioned_in_a_menu_is_not_asked_again() -> None:
+    flow = [
+        START,
+        {"id": "first", "type": "menu", "say": "Book or ask?", "edges": [
+            {"to": "people", "when": "event", "condition": "key:1", "says": ["book"]}]},
+        {"id": "people", "type": "conversation", "say": "For how many?", "collect": ["people"], "afresh": True,
+         "edges": [{"to": "done"}]},
+        {"id": "done", "type": "end", "say": "For {{people}}."},
+    ]  # fmt: skip
+
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("book a table for four")
+
+    assert said(hold(story, agent(flow, [{"name": "people", "kind": "number"}])))[-1] == "agent: For 4."
 
 
 def test_a_menu_that_is_not_understood_asks_again_and_then_gives_up() -> None:

@@ -99,6 +99,22 @@ def test_a_call_under_way_keeps_its_version_and_the_next_one_has_the_new(tmp_pat
     visit(tmp_path, story)
 
 
+def test_a_flow_alone_replaces_that_of_the_live_version(tmp_path: Path) -> None:
+    file = tmp_path / "flow.json"
+    file.write_text(json.dumps(json.loads(reworded(("good day", "good evening")))["flow"]))
+
+    async def story(here: House) -> None:
+        result = await run(here, file)
+        assert result.exit_code == 0, result.output
+        second = await here.carrier.call("+15005550002", caller=orders_by_keys)
+        version, said = await version_and_words(here, second.sid)
+        assert version == 2
+        assert "good evening" in said
+        assert "47129" not in said
+
+    visit(tmp_path, story)
+
+
 def test_a_broken_draft_is_refused_in_words_and_the_calls_go_on_as_before(tmp_path: Path) -> None:
     file = tmp_path / "orders.yaml"
     broken = json.loads(reworded(('"to":"which"', '"to":"witch"'), ('"check_item_stock"', '"item_stocks"')))
