@@ -1,6 +1,7 @@
 """What an agent must never say, and what must never be stored, told as calls."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -178,3 +179,80 @@ def test_a_card_number_that_is_pressed_is_not_stored() -> None:
     digits = "".join(part for part in everything_stored(lab) if part.isdecimal())
     assert CARD.replace(" ", "") not in digits
     assert "1111xxxx" in str([turn.keys for turn in lab.turns()]) or "1111xxxx" in everything_stored(lab)
+
+
+def asking(variable: dict[str, Any], *more: dict[str, Any]) -> Lab:
+    """An agent that collects these, one after another."""
+    names = [variable["name"], *(each["name"] for each in more)]
+    nodes = [
+        {"id": name, "type": "conversation", "say": f"Your {name}?", "collect": [name], "edges": [{"to": after}]}
+        for name, after in zip(names, [*names[1:], "end"], strict=True)
+    ]
+    start = {"id": "start", "type": "start", "say": "Hello.", "edges": [{"to": names[0]}]}
+    return agent([start, *nodes, {"id": "end", "type": "end", "say": "Thanks."}], [variable, *more])
+
+
+FIVE = {"name": "order", "kind": "digits", "digits": [5, 5]}
+ANOTHER = {"name": "customer", "kind": "digits", "digits": [5, 5]}
+SURE = {"name": "sure", "kind": "yes_no"}
+
+
+def pressed_keys(lab: Lab) -> str:
+    """All that the journal knows of."""
+    journal = [lab.documents.kept[path] for path in sorted(lab.documents.kept) if "/journal/" in path]
+    signals = [signal for batch in journal for signal in json.loads(batch["signals"])]
+    return "".join(signal["digit"] for signal in signals if signal["kind"] == "pressed")
+
+
+@pytest.mark.parametrize(
+    "lab",
+    [lambda: guarded(*[["Go on."]] * 20), lambda: asking(FIVE, ANOTHER, SURE)],
+    ids=["a turn a key", "five digits twice"],
+)
+def test_a_card_number_that_is_pressed_over_turns_is_not_stored(lab: Callable[[], Lab]) -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        for key in CARD.replace(" ", ""):
+            caller.presses(key)
+            await caller.quiet(900)
+        await caller.quiet(3000)
+        caller.hangs_up()
+
+    assert pressed_keys(hold(story, lab())).startswith("411111x")
+
+
+def test_numbers_that_are_pressed_one_after_another_are_taken() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        for keys in ("47129", "52718", "1"):
+            await caller.listens()
+            caller.presses(keys)
+        await caller.listens()
+
+    lab = hold(story, asking(FIVE, ANOTHER, SURE))
+    assert [turn.keys for turn in lab.turns() if turn.keys] == ["47129", "52718", "1"]
+    assert said(lab)[-1] == "agent: Thanks."
+
+
+def test_a_card_number_that_is_spoken_in_groups_is_not_stored() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        for group in CARD.split():
+            await caller.listens()
+            await caller.says(group)
+        await caller.listens()
+        caller.hangs_up()
+
+    lab = guarded(["Yes?"], ["Go on."], ["And?"], ["I can't take cards."])
+    hold(story, lab)
+    assert [turn.caller for turn in lab.turns()[-4:]] == ["4111", "1111", "[card number]", "[card number]"]
+    assert "1111" not in lab.turns()[-1].caller
+
+
+def test_a_card_number_from_a_tool_or_a_model_is_neither_stored_nor_said() -> None:
+    lab = guarded([ToolRequest("c1", "look_up", {})], [f"The card is {CARD}."])
+    lab.tools_of_its_own = PaperTools(tool("look_up"), look_up={"cards": [{"text": f"Visa {CARD}"}]})
+    hold(asks, lab)
+    assert said(lab)[-1] == "agent: The card is [card number]."
+    assert "Visa [card number]" in everything_stored(lab)
+    assert CARD not in everything_stored(lab)
+    assert isinstance(lab.brain, ScriptedBrain)
+    assert CARD not in str(lab.brain.prompts)
