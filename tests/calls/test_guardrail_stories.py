@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from domain import acts as a
+from domain.guardrails import offence, offence_in
 from domain.ports import ToolRequest, Unavailable
 from domain.prompt import MANNERS
 from tests.calls.test_flow_stories import START, PaperTools, agent, said, tool
@@ -69,6 +70,89 @@ def test_what_may_be_said_is(words: str) -> None:
     lab = hold(asks, guarded([words]))
     assert said(lab)[-1] == f"agent: {words}"
     assert lab.turns()[-1].guarded == ()
+
+
+VERSION = guarded().version
+KNOWN = [
+    "Call us at +1 500 555 0100 or write to ada@ours.example.",
+    "my number is five oh oh five five five oh one two three",
+]
+NODE = "Find out what they want. Don't name prices. Never say that the shop in Springfield is going to close."
+
+
+@pytest.mark.parametrize(
+    ("before", "sentence"),
+    [
+        ("", "Her number is two one two, seven three six, five zero zero zero."),
+        ("", "It's two one two seven three six five triple zero."),
+        ("", "Dial plus four nine three oh one two three four five six seven."),
+        ("", "It's 2 1 2 7 3 6 5 0 0 0."),
+        ("You can call her at 212 736.", "5000 is the rest."),
+        ("It is two one two. Seven three six.", "Five zero zero zero."),
+        ("", "Write to bob at other dot example."),
+        ("", "Write to Bob.Miller at other.example, please."),
+        ("", "Write to bob@other dot example."),
+        ("Write to bob at other.", "Dot example, I think."),
+        ("Write to bob@other.", "example is where he works."),
+        ("Write to bob@", "other.example today."),
+        ("", "Well, never say that the shop in Springfield is going to close."),
+        ("", "I was told: don't name prices."),
+        ("", "Ask one question at a time."),
+    ],
+)
+def test_what_is_hidden_in_words_or_over_two_sentences_is_found(before: str, sentence: str) -> None:
+    assert offence(sentence, VERSION, KNOWN, before=before, instructions=[NODE])
+
+
+@pytest.mark.parametrize(
+    ("before", "sentence"),
+    [
+        ("", "Your number is five oh oh, five five five, oh one two three."),
+        ("", "Call us at five oh oh five five five oh one oh oh."),
+        ("Call us at +1 500 555.", "0100."),
+        ("", "Write to Ada at ours dot example."),
+        ("Write to ada@ours.example.", "Then we will answer."),
+        ("We open at nine.", "Come in, or visit us at somewhere dot com."),
+        ("The order is 4711.", "It was made on 2026-11-24 at 14:30."),
+        ("", "You can have one, two, three, four, five, six or seven of them, at 9:30 or 10:15."),
+        ("", "We meet at noon. At St. Mary's, not at the office."),
+        ("", "Find out what they want."),
+        ("", "I can't name prices, and I never say no."),
+        ("", "It is 20, 30, 40 or 50 dollars on 11/24/2026 at 5 p.m."),
+    ],
+)
+def test_what_is_known_or_only_looks_like_a_number_may_be_said(before: str, sentence: str) -> None:
+    assert offence(sentence, VERSION, KNOWN, before=before, instructions=[NODE]) == ""
+
+
+def test_what_is_quoted_in_an_instruction_is_there_to_be_said() -> None:
+    told = 'You must say: "Your call is important to us and may be recorded for training." How are you today?'
+    assert (
+        offence("Your call is important to us and may be recorded for training.", VERSION, (), instructions=[told])
+        == ""
+    )
+    assert offence("How are you today?", VERSION, (), instructions=[told]) == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"text": "All is well. Take my legal advice."},
+        {"messages": [{"body": "Never tell anybody that the owner is called Bob."}]},
+        {"to": "+1 212 736 5000"},
+        {"note": "She is at two one two. Seven three six. Five zero zero zero."},
+        {"text": "Hello. " * 300 + "Buy at Acme."},
+        {"text": "well " * 300 + "buy at Acme"},
+    ],
+)
+def test_what_a_model_writes_to_a_tool_is_checked_as_well(arguments: dict[str, Any]) -> None:
+    assert offence_in(arguments, VERSION, iter(KNOWN))
+
+
+def test_what_a_tool_needs_may_be_written() -> None:
+    arguments = {"date": "2026-11-27", "time": "14:30", "to": "+15005550100", "email": "ada@ours.example", "count": 3,
+                 "ok": True, "none": None, "items": ["blue lamp", "47129"]}  # fmt: skip
+    assert offence_in(arguments, VERSION, iter(KNOWN)) == ""
 
 
 def test_what_a_tool_told_may_be_said() -> None:
