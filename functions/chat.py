@@ -17,7 +17,7 @@ from domain.knowing import SEARCH_S, Knowing
 from domain.past import batch, batch_path, path_of, read
 from domain.ports import Document, Ports, Taken, Transaction, Unavailable
 from domain.prompt import informed
-from domain.redaction import redact
+from domain.redaction import SpeechGuard, without_cards
 from domain.reply import run_tool, think
 from domain.team import pin_team, versions_of
 from domain.turn import Phase
@@ -78,9 +78,7 @@ class Chat:
         that acts may have acted."""
         if self.stored.state == "ended":
             raise Ended("this conversation is over")
-        if self._conversation.version.guardrails.redact_cards:
-            text = redact(text)
-        line = self._line(text[:LONGEST_LINE])
+        line = self._line(self._without_cards(text)[:LONGEST_LINE])
         # An answer that its process took with it is begun again first, as on the phone.
         signals = [self._opened(), line] if self._interrupted else [line]
         self._interrupted = False
@@ -93,6 +91,23 @@ class Chat:
         if self.stored.state == "active":
             self._step(s.Lost(at=0, why="the caller left"))
             await self._store("caller_left")
+
+    # --- what callers and others give away ---
+
+    def _without_cards(self, text: str) -> str:
+        """The line; a card number may be typed in several."""
+        if not self._conversation.version.guardrails.redact_cards:
+            return text
+        guard = SpeechGuard()
+        for remark in self._conversation.state.remarks:
+            if remark.role == "caller":
+                guard.hear(remark.text, True, (), 0.0)
+                guard.next_turn()
+        return guard.hear(text, True, (), 0.0)
+
+    def _clean(self, signal: s.Signal) -> s.Signal:
+        """What a tool or a model brings, without card numbers as well."""
+        return without_cards(signal) if self._conversation.version.guardrails.redact_cards else signal
 
     # --- one exchange ---
 
@@ -138,7 +153,8 @@ class Chat:
                                 yield sentence
                 case a.RunTool() as act:
                     organisation = self._conversation.organisation
-                    for sentence in self._step(await run_tool(self._ports.tools, organisation, act)):
+                    returned = await run_tool(self._ports.tools, organisation, act)
+                    for sentence in self._step(self._clean(returned)):
                         yield sentence
                 case following:
                     for sentence in self._step(following, stored=first):
@@ -183,7 +199,7 @@ class Chat:
             async for thought in thoughts:
                 while self._fell:
                     yield self._fell.popleft()
-                yield thought
+                yield self._clean(thought)
 
     async def _search(self, act: a.Think) -> s.Found:
         """What the documents say; whoever types can wait for it."""

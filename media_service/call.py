@@ -15,7 +15,7 @@ from domain.knowing import Knowing
 from domain.phrases import PhraseBook, RememberingVoice
 from domain.ports import Junk, Key, Line, LineEvent, Mark, Ports, Transcript, Unavailable, VoiceStyle
 from domain.prompt import informed
-from domain.redaction import KeyGuard, redact, redact_unfinished
+from domain.redaction import KeyGuard, SpeechGuard, without_cards
 from domain.reply import run_tool, think
 from media_service.alongside import alongside
 from media_service.ear import Ear
@@ -79,6 +79,7 @@ class Call:
         self._looking_up = set[asyncio.Task[None]]()  # for the reply that is being made
         self._aside = dict[str, asyncio.Task[None]]()  # by the call's id: tools that run while the caller talks
         self._transcribing: asyncio.Task[None] | None = None
+        self._words = SpeechGuard()
         self._keys = KeyGuard()
         self._keys_due: asyncio.TimerHandle | None = None
 
@@ -154,7 +155,7 @@ class Call:
             case a.Become(version=version):
                 self._become(version)
             case a.Expect(expectation=expectation):
-                self._keys.forget()
+                self._words.next_turn()
                 self._ear.expect(expectation)
             case a.Endpoint(silence_ms=silence_ms):
                 self._ear.settle_after(silence_ms)
@@ -229,14 +230,14 @@ class Call:
         """Without card numbers, if the agent wants none."""
         text = transcript.text
         if self.conversation.version.guardrails.redact_cards:
-            text = redact(text) if transcript.final else redact_unfinished(text, self._ear.expectation.asked)
+            text = self._words.hear(text, transcript.final, self._ear.expectation.asked, self._loop.time())
         return Heard(at=0, text=text, final=transcript.final)
 
     def _press(self, digit: str) -> None:
         """The key; or nothing yet, while it may complete a card number."""
         if not self.conversation.version.guardrails.redact_cards:
             return self._emit(Pressed(at=0, digit=digit))
-        for key in self._keys.press(digit, self._ear.expectation.asked):
+        for key in self._keys.press(digit, self._ear.expectation.asked, self._loop.time()):
             self._emit(Pressed(at=0, digit=key))
         self._press_later()
 
@@ -244,6 +245,10 @@ class Call:
         if self._keys_due:
             self._keys_due.cancel()
         self._keys_due = self._loop.call_later(KEYS_S, self._let_keys_go)
+
+    def _clean(self, signal: Signal) -> Signal:
+        """What a tool or a model brings, without card numbers as well."""
+        return without_cards(signal) if self.conversation.version.guardrails.redact_cards else signal
 
     def _let_keys_go(self) -> None:
         for key in self._keys.done():
@@ -263,13 +268,13 @@ class Call:
             act = replace(act, prompt=informed(act.prompt, passages))
         async with aclosing(think(self.ports.brain, act)) as signals:  # type: ignore[type-var]
             async for signal in signals:
-                self._emit(signal)
+                self._emit(self._clean(signal))
 
     async def _run_tool(self, act: a.RunTool) -> None:
         if act.acts and not await self._journal.has_all(self._loop.time() + CONFIRM_S):
             self._emit(Returned(at=0, id=act.call.id, error="what the caller said isn't stored yet"))
             return
-        self._emit(await run_tool(self.ports.tools, self.conversation.organisation, act))
+        self._emit(self._clean(await run_tool(self.ports.tools, self.conversation.organisation, act)))
 
     # --- small things ---
 
@@ -294,7 +299,7 @@ class Call:
 
     def _overdue(self, watch: a.Watch) -> None:
         """Tells of it in a task: what breaks in a timer would break nothing else."""
-        if watch.what == "keys" and self._keys.keeps:
+        if watch.what in ("keys", "caller") and self._keys.keeps:
             return self._watchdog.watch(watch)  # more were pressed than are known
 
         async def tell() -> None:

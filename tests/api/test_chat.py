@@ -280,6 +280,14 @@ def test_a_card_number_that_is_typed_is_kept_nowhere() -> None:
     assert "[card number]" in str(documents.kept)
 
 
+def test_a_card_number_that_is_typed_in_several_lines_is_not_kept_whole() -> None:
+    _, ports = api(BEGIN, says("4111"), says("2222"), says("3333"), says("4444"))
+    documents: Any = ports.documents
+    assert "2222" in str(documents.kept)
+    assert "3333" not in str(documents.kept)
+    assert "4444" not in str(documents.kept)
+
+
 class Slow:
     """A model that has told what it cost, and takes for ever over its words."""
 
