@@ -178,6 +178,11 @@ class Agent(Model):
     live: int
     """The number of the version that takes calls; 0 while there is none."""
 
+    @property
+    def takes_calls(self) -> bool:
+        """It is switched on, and a version of it was published."""
+        return self.active and self.live > 0
+
 
 class AgentDraft(Model):
     """What a person writes: a version before it is published."""
