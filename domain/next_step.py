@@ -94,8 +94,8 @@ def decide(
             outcome = entry.outcome if entry.outcome.startswith("failed") else f"{UNANSWERED} {dial_status}"
             return _over(entry, outcome), NobodyFree()
     if entry.tries < MOST_TRIES:
-        never_started = entry.claimed < entry.stream
-        return _stream(entry, ""), Stream(pause_s=1 if never_started else 0)
+        never_started = entry.claimed < entry.stream  # nor was the flow told how a transfer went
+        return _stream(entry, entry.dial_status if never_started else ""), Stream(pause_s=1 if never_started else 0)
     if fallback_number:
         return _dial(entry, fallback_number, "failed: streams"), Dial(fallback_number)
     return _over(entry, "failed: streams"), Apologise()

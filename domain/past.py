@@ -1,8 +1,9 @@
-"""What a conversation's journal tells: the last snapshot, and the signals after it."""
+"""What is kept of a conversation: its journal (the last snapshot, and the signals after it), and where it stands."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
+from domain.conversation import Conversation
 from domain.ports import Clock, Document, Documents, Taken
 from domain.state import State
 from schemas.signals import SIGNALS, Signal
@@ -27,6 +28,14 @@ def batch_path(path: str, number: int) -> str:
 def path_of(organisation: str, conversation: str) -> str:
     """Where the conversation is kept."""
     return f"organisations/{organisation}/conversations/{conversation}"
+
+
+def standing(conversation: Conversation) -> Document:
+    """Where the conversation stands, as it is stored with it; nothing before it began."""
+    flow = conversation.state.flow
+    if flow is None:
+        return {}
+    return {"held_by": conversation.version.agent, "node": flow.node, "variables": flow.variables}
 
 
 async def take(documents: Documents, path: str, clock: Clock) -> tuple[State | None, list[Signal], int]:

@@ -3,28 +3,32 @@ that a conversation goes on in whatever process the next line reaches."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
 from domain import acts as a
 from domain.conversation import Conversation
+from domain.ended import ended
 from domain.fallback import chosen
+from domain.hours import make_ready
 from domain.knowing import SEARCH_S, Knowing
-from domain.past import batch, batch_path, path_of, read
+from domain.past import batch, batch_path, path_of, read, standing
 from domain.ports import Document, Ports, Taken, Transaction, Unavailable
 from domain.prompt import informed
 from domain.redaction import SpeechGuard, without_cards
 from domain.reply import run_tool, think
 from domain.team import pin_team, versions_of
+from domain.template import plain
 from domain.turn import Phase
 from schemas import signals as s
 from schemas.agent import Agent
 from schemas.conversation import Conversation as Stored
-from schemas.conversation import Turn
+from schemas.conversation import Reply, Turn
 from schemas.ids import new_id
 from schemas.organisation import Organisation
 
@@ -33,7 +37,11 @@ LONGEST_LINE = 4000
 STORE_AGAIN_S = (0.1, 0.5, 2.0)
 """Pauses before an exchange that couldn't be stored is stored again."""
 BUSY = timedelta(seconds=60)
-"""A line that was taken and isn't answered for so long was taken by a process that is gone."""
+"""A line whose process hasn't said for so long that it works on it was taken by one that is gone."""
+RENEW_S = 20
+"""How often a process says so."""
+MOST_TRANSFERS = 3
+"""In one exchange: a flow that comes back from each to the next goes round in circles."""
 
 log = structlog.get_logger()
 
@@ -51,25 +59,25 @@ class Ended(Exception):
 class Chat:
     """One typed conversation. What is said counts as heard at once."""
 
-    def __init__(
-        self, ports: Ports, conversation: Conversation, stored: Stored, next_batch: int, interrupted: bool = False
-    ) -> None:
+    def __init__(self, ports: Ports, conversation: Conversation, stored: Stored, next_batch: int) -> None:
         self.stored = stored
         self.outcome: Outcome | None = None
         self._all_ports = self._ports = ports
-        self._conversation, self._next_batch, self._interrupted = conversation, next_batch, interrupted
+        self._conversation, self._next_batch = conversation, next_batch
         self._path = path_of(stored.organisation, stored.id)
         self._signals: list[s.Signal] = []
         """Of this exchange, as far as they aren't stored."""
         self._turns: dict[int, Turn] = {}
         self._said: list[str] = []
         """Of the reply under way."""
+        self._transfers = 0
+        """Of this exchange."""
         self._waiting = deque[s.Signal | a.Think | a.RunTool]()
         self._choose_providers()
 
     async def open(self) -> AsyncIterator[str]:
         """The agent's greeting, sentence by sentence. Raises Unavailable. Cancelling loses what wasn't told yet."""
-        async with aclosing(self._exchange([self._opened()])) as said:  # type: ignore[type-var]
+        async with aclosing(self._exchange(self._opened())) as said:  # type: ignore[type-var]
             async for sentence in said:
                 yield sentence
 
@@ -78,19 +86,25 @@ class Chat:
         that acts may have acted."""
         if self.stored.state == "ended":
             raise Ended("this conversation is over")
+        state = self._conversation.state
+        if state.phase is not Phase.LISTENING or state.errand:
+            # What was broken off, or its process took with it, is begun again first, as on the phone.
+            async with aclosing(self._exchange(self._opened())) as said:  # type: ignore[type-var]
+                async for sentence in said:
+                    yield sentence
+        if self.outcome:
+            return
         line = self._line(self._without_cards(text)[:LONGEST_LINE])
-        # An answer that its process took with it is begun again first, as on the phone.
-        signals = [self._opened(), line] if self._interrupted else [line]
-        self._interrupted = False
-        async with aclosing(self._exchange(signals)) as said:  # type: ignore[type-var]
+        async with aclosing(self._exchange(line)) as said:  # type: ignore[type-var]
             async for sentence in said:
                 yield sentence
 
     async def hang_up(self) -> None:
-        """The caller leaves. Raises Unavailable."""
-        if self.stored.state == "active":
-            self._step(s.Lost(at=0, why="the caller left"))
-            await self._store("caller_left")
+        """The caller leaves; leaving twice changes nothing. Raises Busy, Unavailable."""
+        if self.stored.state == "ended":
+            return await self._tell_of_end()  # it may be that nobody could be told
+        self._step(s.Lost(at=0, why="the caller left"))
+        await self._store("caller_left")
 
     # --- what callers and others give away ---
 
@@ -111,8 +125,8 @@ class Chat:
 
     # --- one exchange ---
 
-    def _opened(self) -> s.Signal:
-        return s.Opened(at=self._at(), now=self._ports.clock.now())
+    def _opened(self, dial_status: str = "") -> s.Signal:
+        return s.Opened(at=self._at(), now=self._ports.clock.now(), dial_status=dial_status)
 
     def _line(self, text: str) -> s.Signal:
         """A single figure is a key where keys are offered."""
@@ -122,27 +136,36 @@ class Chat:
             return s.Pressed(at=self._at(), digit=line)
         return s.Typed(at=self._at(), text=text)
 
-    async def _exchange(self, signals: Sequence[s.Signal]) -> AsyncIterator[str]:
-        await self._claim(signals)
+    async def _exchange(self, signal: s.Signal) -> AsyncIterator[str]:
+        """At its end the caller may speak, or the conversation is over, unless it was broken off."""
+        claim = batch(self._next_batch, self._ports.clock.now(), [signal])
+        path = batch_path(self._path, self._next_batch)
         try:
-            for signal in signals:
-                async with aclosing(self._take(signal)) as said:  # type: ignore[type-var]
-                    async for sentence in said:
-                        yield sentence
-        finally:
-            await self._store(self.outcome.outcome if self.outcome else "")
-
-    async def _claim(self, signals: Sequence[s.Signal]) -> None:
-        """Keeps what begins the exchange. Raises Busy if another process begins one at this moment."""
-        document = batch(self._next_batch, self._ports.clock.now(), signals)
-        try:
-            await self._ports.documents.create(batch_path(self._path, self._next_batch), document)
+            await self._ports.documents.create(path, claim)
         except Taken:
             raise Busy("another line of this conversation is being answered") from None
         self._next_batch += 1
+        working = asyncio.create_task(self._keep(path, claim))
+        try:
+            async with aclosing(self._take(signal)) as said:  # type: ignore[type-var]
+                async for sentence in said:
+                    yield sentence
+        finally:
+            working.cancel()
+            await self._store(self.outcome.outcome if self.outcome else "")
+
+    async def _keep(self, path: str, claim: Document) -> None:
+        """Says now and then that the exchange is being worked on, until cancelled. It needs no fence: whoever takes the
+        conversation over nevertheless writes behind it."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                await self._ports.documents.put(path, {**claim, "written_at": self._ports.clock.now().isoformat()})
+            except Unavailable as problem:
+                log.warning("chat_not_renewed", conversation=self.stored.id, why=str(problem))
 
     async def _take(self, signal: s.Signal) -> AsyncIterator[str]:
-        self._waiting.append(signal)
+        self._waiting, self._said, self._transfers = deque([signal]), [], 0
         first = True
         while self._waiting:
             match self._waiting.popleft():
@@ -160,6 +183,8 @@ class Chat:
                     for sentence in self._step(following, stored=first):
                         yield sentence
                     first = False
+            if not self._waiting and self._conversation.state.phase is Phase.KEYING:
+                self._waiting.append(s.Overdue(at=0, what="keys"))  # a line is all that is typed
 
     def _step(self, signal: s.Signal, stored: bool = False) -> list[str]:
         """What the agent says to it; the rest of what it makes us do waits its turn."""
@@ -186,9 +211,24 @@ class Chat:
                     self._choose_providers()
                 case a.PressKeys():  # there is no telephone
                     self._waiting.append(self._opened())
-                case a.HangUp() | a.PutThrough():
+                case a.PutThrough(way_back=True) if self._transfers < MOST_TRANSFERS:
+                    self._transfers += 1
+                    self._waiting.append(self._opened(dial_status="failed"))
+                case a.PutThrough():
+                    said.append(self._refer(act.number))
+                    self.outcome = replace(act, outcome="referred")
+                case a.HangUp():
                     self.outcome = act
         return said  # expecting, endpointing and watching are matters of sound
+
+    def _refer(self, number: str) -> str:
+        """Tells where the person is, since nobody can be put through from here; it is part of the last turn."""
+        words = str(plain(self._conversation.version.phrases.referred, {"number": number}))
+        turn = self._turns[max(self._turns)]
+        replies = (*turn.replies, Reply(text=words, at_ms=self._at()))
+        changes = {"agent": f"{turn.agent} {words}".strip(), "replies": replies}
+        self._turns[turn.number] = turn.model_copy(update=changes)
+        return words
 
     async def _think(self, act: a.Think) -> AsyncIterator[s.Signal]:
         if act.search:
@@ -218,32 +258,39 @@ class Chat:
     async def _store(self, outcome: str) -> None:
         """The rest of the exchange, its turns, and where the conversation stands, in one transaction."""
         now = self._ports.clock.now()
-        flow = self._conversation.state.flow
-        standing = {"node": flow.node, "variables": flow.variables} if flow else {}
-        ended = {"state": "ended", "outcome": outcome, "ended_at": now} if outcome else {}
-        self.stored = self.stored.model_copy(update={**standing, **ended})
+        over = {"state": "ended", "outcome": outcome, "ended_at": now} if outcome else {}
+        stored = self.stored.model_copy(update={**standing(self._conversation), **over})
         document = batch(self._next_batch, now, self._signals, self._conversation.state)
 
         async def body(tx: Transaction) -> None:
             tx.create(batch_path(self._path, self._next_batch), document)
             for number, turn in self._turns.items():
                 tx.put(f"{self._path}/turns/{number:06d}", turn.model_dump(mode="json"))
-            tx.put(self._path, self.stored.model_dump(mode="json"))
+            tx.put(self._path, stored.model_dump(mode="json"))
 
-        await self._until_stored(body, document)
+        async def store() -> None:
+            try:
+                await self._ports.documents.transact(body)
+            except Taken:  # a write that seemed to fail may have happened
+                if await self._ports.documents.get(batch_path(self._path, self._next_batch)) != document:
+                    raise Busy("another process has taken this conversation over") from None
+
+        await self._patiently(store)
+        self.stored = stored
         self._next_batch += 1
         self._signals, self._turns = [], {}
+        if outcome:
+            await self._tell_of_end()
 
-    async def _until_stored(self, body: Callable[[Transaction], Awaitable[None]], document: Document) -> None:
-        """A write that seemed to fail may have happened: the very same one is tried again. What was said to the caller
-        is lost only if the store stays away."""
+    async def _tell_of_end(self) -> None:
+        await self._patiently(partial(self._ports.bus.publish, ended(self.stored.organisation, self.stored.id)))
+
+    @staticmethod
+    async def _patiently(what: Callable[[], Awaitable[None]]) -> None:
+        """Does it, again if that seems to fail: what was said to the caller is lost only if the store stays away."""
         for pause_s in (*STORE_AGAIN_S, None):
             try:
-                return await self._ports.documents.transact(body)
-            except Taken:
-                if await self._ports.documents.get(batch_path(self._path, self._next_batch)) == document:
-                    return None
-                raise Busy("another process has taken this conversation over") from None
+                return await what()
             except Unavailable:
                 if pause_s is None:
                     raise
@@ -254,18 +301,20 @@ class Chat:
 
 
 async def chat_with(ports: Ports, organisation: str, agent: str) -> Chat | None:
-    """A conversation with the agent's live version; None if there is no such agent. Raises Unavailable."""
+    """A conversation with the agent's live version; None if there is no such agent, or it takes no calls. Raises
+    Unavailable."""
     root = f"organisations/{organisation}"
     known = await ports.documents.get(f"{root}/agents/{agent}") if agent.isidentifier() else None
-    if known is None:
+    if known is None or not (found := Agent.model_validate(known)).takes_calls:
         return None
-    live = Agent.model_validate(known).live
-    version = (await versions_of(ports.documents, root, {agent: live}))[agent]
+    version = (await versions_of(ports.documents, root, {agent: found.live})).get(agent)
+    if version is None:
+        return None
     stored = Stored(
         id=new_id("cnv"),
         organisation=organisation,
         agent=agent,
-        version=live,
+        version=version.number,
         team=await pin_team(ports.documents, root, version),
         channel="chat",
         started_at=ports.clock.now(),
@@ -292,11 +341,12 @@ async def _chat(ports: Ports, stored: Stored) -> Chat:
         last = await ports.documents.get(batch_path(path, number - 1))
         if last and ports.clock.now() - datetime.fromisoformat(last["written_at"]) < BUSY:
             raise Busy("another line of this conversation is being answered")
+    if any(version.holidays for version in versions.values()):
+        await asyncio.to_thread(make_ready, versions.values(), ports.clock.now())
     tools = await ports.tools.offered(organisation)
     conversation = Conversation(stored.id, organisation, versions[stored.agent], tools, state, versions)
     conversation.fold(signals)
-    interrupted = bool(signals) and conversation.state.phase not in (Phase.LISTENING, Phase.GONE)
-    return Chat(ports, conversation, stored, number, interrupted)
+    return Chat(ports, conversation, stored, number)
 
 
 async def _organisation(ports: Ports, root: str) -> Organisation:

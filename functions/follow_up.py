@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 async def follow_up(ports: Ports, event: Event) -> None:
-    """Takes `conversation.ended`: sends the caller what the agent's version says, with what the conversation collected.
+    """Takes `conversation.ended`: sends the caller what the agent that had it last says, with what it collected.
     The same event again sends nothing more."""
     organisation, id = event.body["organisation"], event.body["conversation"]
     root = f"organisations/{organisation}"
@@ -25,7 +25,9 @@ async def follow_up(ports: Ports, event: Event) -> None:
     if stored is None:
         return
     conversation = Conversation.model_validate(stored)
-    path = f"{root}/agents/{conversation.agent}/versions/{conversation.version}"
+    pinned = {**conversation.team, conversation.agent: conversation.version}
+    agent = conversation.held_by or conversation.agent
+    path = f"{root}/agents/{agent}/versions/{pinned[agent]}"
     version = AgentVersion.model_validate(await ports.documents.get(path))
     if not version.follow_up:
         return

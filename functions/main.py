@@ -6,6 +6,7 @@ import functions_framework.aio as framework
 from starlette.requests import Request
 
 from adapters.wiring import read_settings, shared_ports
+from domain.ended import ENDED
 from functions import tasks as posted
 from functions import unsubscribe as unsubscribing
 from functions import webhooks
@@ -40,14 +41,14 @@ async def admin_api(request: Request) -> Any:
 @framework.cloud_event
 async def analyse(delivered: Any) -> None:
     """`conversation.ended`"""
-    if event := event_of("conversation.ended", delivered):
+    if event := event_of(ENDED, delivered):
         await analysed(await shared_ports(), event)
 
 
 @framework.cloud_event
 async def follow_up(delivered: Any) -> None:
     """`conversation.ended`"""
-    if event := event_of("conversation.ended", delivered):
+    if event := event_of(ENDED, delivered):
         await followed_up(await shared_ports(), event)
 
 

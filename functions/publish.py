@@ -1,6 +1,6 @@
 """An agent's draft becomes its next version, which takes the calls from then on; or it is refused, with the reasons."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -12,6 +12,7 @@ from domain.team import handed_to
 from functions.agent_check import UNREACHABLE, check_agent
 from schemas.agent import Agent, AgentDraft, AgentVersion
 from schemas.finding import Finding
+from schemas.flow import Handoff
 from schemas.organisation import Organisation
 
 MOST_BYTES = 900_000
@@ -60,8 +61,14 @@ async def check(ports: Ports, organisation: str, agent: str, draft: AgentDraft) 
     offered = {**CONTROLS, **await ports.tools.offered(owner)}
     mine = {name: offered[name] for name in draft.tools if name in offered}
     version = AgentVersion(**dict(draft), agent=agent, number=1, published_at=ports.clock.now())
-    agents = [id for id in handed_to(version) if await ports.documents.get(f"{root}/agents/{id}") is not None]
-    found = [*flow_check.check(draft.flow, mine, version, agents=agents), *_tools(draft, offered), *_size(draft)]
+    known = [await ports.documents.get(f"{root}/agents/{id}") for id in handed_to(version)]
+    agents = {agent.id: agent for agent in (Agent.model_validate(stored) for stored in known if stored is not None)}
+    found = [
+        *flow_check.check(draft.flow, mine, version, agents=agents),
+        *_handoffs(draft, agents),
+        *_tools(draft, offered),
+        *_size(draft),
+    ]
     return found + await check_agent(draft, ports.speech, ports.brain, ports.voice)
 
 
@@ -105,6 +112,16 @@ def _tools(draft: AgentDraft, offered: Collection[str]) -> Iterator[Finding]:
         if tool not in offered:
             fix = f"choose of {', '.join(offered)}"
             yield Finding(code="tool-unknown", sentence=f"there is no tool {tool!r}", fix=fix)
+
+
+def _handoffs(draft: AgentDraft, agents: Mapping[str, Agent]) -> Iterator[Finding]:
+    for node in draft.flow.nodes:
+        if not isinstance(node, Handoff) or node.agent not in agents or agents[node.agent].takes_calls:
+            continue
+        unpublished = not agents[node.agent].live
+        sentence = f"the agent {node.agent!r} {'has no version yet' if unpublished else 'is switched off'}"
+        fix = f"{'Publish it' if unpublished else 'Switch it on'}; until then the node's edge for `failed` is taken."
+        yield Finding(code="agent-takes-no-calls", level="warning", node=node.id, sentence=sentence, fix=fix)
 
 
 def _size(draft: AgentDraft) -> Iterator[Finding]:

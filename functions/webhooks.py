@@ -15,11 +15,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from domain import next_step
-from domain.controls import CONTROLS
+from domain.ended import ended
 from domain.flow_check import FlowRefused, refuse_if_broken
 from domain.hours import is_open, make_ready, opens_aloud, zone_of
 from domain.moment import Moment
-from domain.ports import ANY_VOICE, Document, Event, Ports, Task, Transaction, Unavailable, VoiceStyle, Where
+from domain.ports import ANY_VOICE, Ports, Task, Transaction, Unavailable, VoiceStyle, Where
 from domain.team import pin_team
 from domain.template import aloud
 from domain.ticket import Ticket, issue
@@ -53,8 +53,6 @@ TOLD_S = 4.5
 be noted, but gives up after 15 s in all."""
 KEY_S = 0.5
 """How long pressing a key takes at most, or waiting once."""
-ENDED = "conversation.ended"
-"""The topic on which the end of a conversation is told."""
 
 _SID = re.compile(r"[A-Za-z0-9]{2,64}")
 
@@ -305,8 +303,8 @@ class Webhooks:
             agent = Agent.model_validate(await ports.documents.get(f"{root}/agents/{number.agent}"))
             path = f"{root}/agents/{agent.id}/versions/{agent.live}"
             version = AgentVersion.model_validate(await ports.documents.get(path))
-            offered = {**CONTROLS, **await ports.tools.offered(organisation)}
-            refuse_if_broken(version.flow, {name for name in version.tools if name in offered})
+            # A tool that is out of reach fails when it is asked, and the flow has ways on from there.
+            refuse_if_broken(version.flow, version.tools)
         except (ValidationError, FlowRefused) as problem:
             log.error("agent_unusable", number=called, why=str(problem))
             raise _Refused(OUT_OF_ORDER) from None
@@ -427,15 +425,14 @@ async def end(ports: Ports, sid: str, call_status: str) -> None:
             return conversation
         outcome = entry.outcome or ("caller_left" if call_status == "completed" else call_status)
         tx.put(path, entry.model_copy(update={"stage": "over", "outcome": outcome}).model_dump(mode="json"))
-        ended = conversation.model_copy(update={"state": "ended", "ended_at": now, "outcome": outcome})
-        tx.put(at, ended.model_dump(mode="json"))
-        return ended
+        over = conversation.model_copy(update={"state": "ended", "ended_at": now, "outcome": outcome})
+        tx.put(at, over.model_dump(mode="json"))
+        return over
 
-    ended = await ports.documents.transact(body)
-    if ended is not None:
-        log.info("call_ended", call_sid=sid, conversation=ended.id, outcome=ended.outcome)
-        happened: Document = {"organisation": ended.organisation, "conversation": ended.id}
-        await ports.bus.publish(Event(f"{ended.id}.ended", ENDED, happened))
+    over = await ports.documents.transact(body)
+    if over is not None:
+        log.info("call_ended", call_sid=sid, conversation=over.id, outcome=over.outcome)
+        await ports.bus.publish(ended(over.organisation, over.id))
 
 
 async def left_alone(ports: Ports, task: Task) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from domain.ended import ENDED
 from domain.outbox import SEND
 from domain.ports import Event, Ports, Task
 from functions import webhooks
@@ -29,8 +30,8 @@ def take_events(ports: Ports) -> None:
     async def on_cancelled(event: Event) -> None:
         await appointment_cancelled(ports, event)
 
-    ports.bus.subscribe("conversation.ended", "analyse", on_ended)
-    ports.bus.subscribe("conversation.ended", "follow_up", on_ended_too)
+    ports.bus.subscribe(ENDED, "analyse", on_ended)
+    ports.bus.subscribe(ENDED, "follow_up", on_ended_too)
     ports.bus.subscribe(BOOKED, "appointment_booked", on_booked)
     ports.bus.subscribe(CANCELLED, "appointment_cancelled", on_cancelled)
 

@@ -12,10 +12,11 @@ from starlette.websockets import WebSocket
 
 from domain import acts as a
 from domain.conversation import Conversation
+from domain.ended import ended
 from domain.hours import make_ready
 from domain.past import path_of, take
 from domain.phrases import PhraseBook
-from domain.ports import BadStart, Event, Ports, Stream, Transaction, Unavailable
+from domain.ports import BadStart, Ports, Stream, Transaction, Unavailable
 from domain.team import versions_of
 from domain.ticket import Ticket, open_ticket
 from media_service.alongside import alongside
@@ -183,16 +184,17 @@ class MediaService:
             if stored is None:
                 return
             entry = CallEntry.model_validate(stored)
-            changes: dict[str, object] = {"tries": 0} if turned else {}
+            changes: dict[str, object] = {"agent": call.conversation.version.agent, **({"tries": 0} if turned else {})}
             match call.outcome.act:
                 case a.HangUp(outcome=came_to):
                     changes |= {"stage": "over", "outcome": entry.outcome or came_to}
-                case a.PutThrough(number=number, way_back=way_back, outcome=came_to, briefing=briefing, way_on=way_on):
-                    changes |= {"stage": "transfer", "dial": number, "way_back": way_back, "outcome": came_to}
-                    changes |= {"briefing": briefing, "accepted": False, "way_on": way_on}
+                case a.PutThrough() as act:
+                    changes |= {"stage": "transfer", "dial": act.number, "outcome": act.outcome}
+                    changes |= {"briefing": act.briefing, "accepted": False}
+                    changes |= {"way_back": act.way_back, "way_on": act.way_on}
                 case a.PressKeys(digits=digits):
                     changes |= {"stage": "keys", "dial": digits}
-            if changes and entry.stage == "streaming" and entry.claimed == claimed:
+            if entry.stage == "streaming" and entry.claimed == claimed:
                 tx.put(path, entry.model_copy(update=changes).model_dump(mode="json"))
 
         try:
@@ -208,8 +210,7 @@ class MediaService:
         organisation, id = call.conversation.organisation.id, call.conversation.id
         stored = await ports.documents.get(path_of(organisation, id))
         if stored is not None and stored["state"] == "ended":
-            happened = {"organisation": organisation, "conversation": id}
-            await ports.bus.publish(Event(f"{id}.ended.{call.batch}", "conversation.ended", happened))
+            await ports.bus.publish(ended(organisation, id, again=str(call.batch)))
 
     # --- health and live figures ---
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from domain.conversation import Conversation
-from domain.past import batch, batch_path, path_of
+from domain.past import batch, batch_path, path_of, standing
 from domain.ports import Clock, Document, Documents, Taken, Transaction, Unavailable
 from schemas.conversation import Turn
 from schemas.signals import Cut, Finished, Heard, Overdue, Paused, Pressed, Signal, SpeechBegan
@@ -115,8 +115,7 @@ class Journal:
         state = self._conversation.state
         turns = dict(self._turns)
         document = batch(self._number, self._clock.now(), self._signals, state if turns else None)
-        standing = {"node": state.flow.node, "variables": state.flow.variables} if state.flow else {}
-        return _Batch(document, len(self._signals), turns, standing)
+        return _Batch(document, len(self._signals), turns, standing(self._conversation))
 
     async def _write_batch(self) -> None:
         """One batch, and with it the turns and where the conversation stands. A write that failed, or was cancelled,

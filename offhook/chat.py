@@ -84,7 +84,7 @@ def _goes_on(talk: Chat) -> bool:
         case HangUp(outcome=came_to):
             console.print(f"[dim]The agent hangs up: {came_to}.[/dim]", highlight=False)
         case PutThrough(number=number):
-            console.print(f"[dim]The agent puts you through to {number}.[/dim]", highlight=False)
+            console.print(f"[dim]On the telephone the agent would put you through to {number}.[/dim]", highlight=False)
     return talk.outcome is None
 
 

@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from pydantic import ValidationError
 
 from adapters.wiring import PACKAGES, VARIABLES, BadSettings, google_calendar, missing_extra, open_port
+from domain.ended import ENDED
 from domain.fallback import FallbackBrain, FallbackSpeech, FallbackVoice, Provider
 from domain.ports import Document, Documents, Unavailable
 from functions.agent_check import UNREACHABLE, check_agent
-from functions.webhooks import ENDED
 from schemas.agent import Agent, AgentVersion
 from schemas.settings import DEVELOPMENT_AUTH_TOKEN, Settings
 

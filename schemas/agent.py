@@ -85,6 +85,8 @@ class Phrases(Model):
     """`{{opens}}`: when calls are taken next."""
     busy: str = "All our lines are busy right now. Please call again in a few minutes. Goodbye."
     putting_through: str = "I'll put you through."
+    referred: str = "You can reach them at {{number}}."
+    """In a chat, from where nobody can be put through."""
     still_working: str = "I'm still working on it, one moment please."
     goodbye: str = "Thank you for calling. Goodbye."
     cancelled: str = "All right, I've stopped that."
@@ -177,6 +179,11 @@ class Agent(Model):
     """An agent that is switched off takes no calls."""
     live: int
     """The number of the version that takes calls; 0 while there is none."""
+
+    @property
+    def takes_calls(self) -> bool:
+        """It is switched on, and a version of it was published."""
+        return self.active and self.live > 0
 
 
 class AgentDraft(Model):

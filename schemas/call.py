@@ -23,6 +23,7 @@ class CallEntry(Model):
     organisation: str
     conversation: str
     agent: str
+    """The one that has the call; at first the number's."""
     number: str
     """Ours."""
     caller: str

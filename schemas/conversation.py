@@ -105,9 +105,12 @@ class Conversation(Model):
     started_at: datetime
     ended_at: datetime | None = None
     outcome: str = ""
-    """completed, transferred, caller_left, silence, failed, or what the flow's end names."""
+    """completed, transferred, referred (told a number, in a chat), caller_left, silence, failed, or what the flow's end
+    names."""
+    held_by: str = ""
+    """The agent that has it, if that is known: `agent`, or the one that it was handed to last."""
     node: str = ""
-    """Where it stands in its flow."""
+    """Where it stands in that one's flow."""
     variables: dict[str, bool | int | float | str] = {}
     """What was collected so far."""
     report: Report | None = None

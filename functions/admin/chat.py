@@ -59,7 +59,8 @@ async def begin(
     """Begins a typed conversation with an agent's live version; the answer is its greeting."""
     chat = await chat_with(ports, organisation, beginning.agent)
     if chat is None:
-        raise Problem(422, "agent_unknown", f"There is no agent {beginning.agent!r}.", "agent")
+        sentence = f"There is no agent {beginning.agent!r} that takes calls."
+        raise Problem(422, "agent_unknown", sentence, "agent")
     return await _answer(chat, chat.open(), accept, 201)
 
 
@@ -78,7 +79,10 @@ async def say(
 async def end(ports: Doors, organisation: Organisation, id: str) -> Conversation:
     """The caller leaves. Leaving twice changes nothing."""
     chat = await _find(ports, organisation, id)
-    await chat.hang_up()
+    try:
+        await chat.hang_up()
+    except Busy as problem:
+        raise _problem(problem) from None
     return chat.stored
 
 
@@ -86,7 +90,7 @@ async def _find(ports: Ports, organisation: str, id: str) -> Chat:
     try:
         chat = await chat_again(ports, organisation, id)
     except Busy as problem:
-        raise Problem(409, "busy", f"{problem}; try again in a moment.") from None
+        raise _problem(problem) from None
     if chat is None:
         raise Problem(404, "not_found", f"There is no typed conversation {id!r}.", "id")
     return chat

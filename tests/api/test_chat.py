@@ -1,38 +1,53 @@
 """Typed conversations."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import pytest
 from httpx2 import Response
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from adapters.offline_brain import OfflineBrain
+from domain.conversation import Conversation
+from domain.ended import ENDED
 from domain.fallback import FallbackBrain, Provider
-from domain.ports import Brain, Document, Ports, Prompt, Thought, Transaction, Unavailable, Usage, Words
+from domain.past import batch, batch_path, path_of
+from domain.ports import Brain, Document, Event, Ports, Prompt, Thought, Transaction, Unavailable, Usage, Words
+from domain.state import State
+from domain.team import versions_of
+from domain.turn import Phase
 from functions.admin.app import app
+from functions.analyse import analyse
 from functions.chat import Busy, Chat, chat_again, chat_with
 from offhook.seed import ORGANISATION, seed
 from schemas import signals as s
+from schemas.conversation import Conversation as Stored
+from schemas.organisation import Organisation
+from schemas.signals import SIGNALS
+from tests.fakes import virtual_time
+from tests.fakes.lab import LoopClock
 from tests.fakes.memory_documents import MemoryDocuments
-from tests.fakes.ports import StoppedClock, paper_ports
+from tests.fakes.ports import NOW, MemoryBus, StoppedClock, paper_ports
 
 T = TypeVar("T")
 
 
 def chat(
-    *lines: str, agent: str = "agt_demo_booking", providers: Document | None = None, **parts: Any
+    *lines: str, agent: str = "agt_demo_booking", changes: Document | None = None, **parts: Any
 ) -> tuple[list[str], Chat, Ports]:
-    """What the agent said to these lines, the chat, and where it was kept. `parts` are ports of another kind."""
+    """What the agent said to these lines, the chat, and where it was kept. `changes` are those of its version, `parts`
+    ports of another kind."""
 
     async def talk() -> tuple[list[str], Chat, Ports]:
         ports = paper_ports(**parts)
         await seed(ports)
-        if providers:
-            path = f"organisations/{ORGANISATION}/agents/{agent}/versions/1"
-            await ports.documents.put(path, {**(await ports.documents.get(path) or {}), "providers": providers})
+        await change(ports, agent, **(changes or {}))
         chat = await chat_with(ports, ORGANISATION, agent)
         assert chat is not None
         said = [sentence async for sentence in chat.open()]
@@ -41,6 +56,45 @@ def chat(
         return said, chat, ports
 
     return asyncio.run(talk())
+
+
+def flow(*nodes: Document) -> Document:
+    """It greets the caller, and goes on at `t`."""
+    begin = {"id": "s", "type": "start", "say": "Hello.", "edges": [{"to": "t"}]}
+    kinds = [
+        {"name": "ok", "kind": "yes_no"},
+        {"name": "pin", "kind": "digits", "digits": [4, 6], "ask": "And the number?"},
+        {"name": "size", "kind": "choice", "choices": [{"value": "small"}, {"value": "large"}]},
+        {"name": "day", "kind": "date"},
+    ]
+    return {"start": "s", "variables": kinds, "nodes": [begin, *nodes]}
+
+
+async def change(ports: Ports, agent: str, **changes: Any) -> None:
+    """Its version as it is to be."""
+    path = f"organisations/{ORGANISATION}/agents/{agent}/versions/1"
+    await ports.documents.put(path, {**(await ports.documents.get(path) or {}), **changes})
+
+
+def turns(ports: Ports) -> list[Document]:
+    documents: Any = ports.documents
+    return [d for path, d in sorted(documents.kept.items()) if "/turns/" in path]
+
+
+class Died(Exception):
+    """The process is gone."""
+
+
+class Mortal(MemoryDocuments):
+    """A store of processes that die: the next one as soon as a line with these words is kept."""
+
+    dies_over = ""
+
+    async def create(self, path: str, document: Document) -> None:
+        await super().create(path, document)
+        if self.dies_over and self.dies_over in str(document):
+            self.dies_over = ""
+            raise Died
 
 
 def kept(ports: Ports) -> dict[str, Any]:
@@ -68,9 +122,146 @@ def test_a_single_digit_is_a_key_where_keys_are_offered() -> None:
     assert said[-1] == "Thank you for calling. Goodbye."
 
 
-def test_nonsense_ends_with_a_person() -> None:
-    _, talk, _ = chat("purple", "green", "blue")
+def test_nobody_can_be_put_through_so_the_flow_goes_on_as_if_nobody_had_answered() -> None:
+    said, _, ports = chat("purple", "green", "blue")
+    assert said[-2:] == [
+        "I'll put you through to a colleague.",
+        "I'm sorry, nobody is free right now. Please call again later. Goodbye.",
+    ]
+    assert kept(ports)["outcome"] == "nobody_free"
+
+
+def test_or_the_caller_is_told_the_number() -> None:
+    said, talk, ports = chat(changes={"flow": flow({"id": "t", "type": "transfer"})})
+    assert said[-1] == "You can reach them at +15005550199."
     assert getattr(talk.outcome, "number", "") == "+15005550199"
+    assert kept(ports)["outcome"] == "referred"
+    assert turns(ports)[-1]["agent"].endswith("You can reach them at +15005550199.")
+
+
+def test_a_flow_that_goes_from_transfer_to_transfer_comes_to_an_end() -> None:
+    back = {"to": "t", "when": "event", "condition": "failed"}
+    said, _, ports = chat(changes={"flow": flow({"id": "t", "type": "transfer", "edges": [back]})})
+    assert said[-1] == "You can reach them at +15005550199."
+    assert kept(ports)["outcome"] == "referred"
+
+
+def test_a_key_is_all_that_is_typed_though_more_might_come() -> None:
+    asking = {"id": "t", "type": "conversation", "say": "Shall I?", "collect": ["ok", "pin"], "edges": [{"to": "end"}]}
+    said, _, ports = chat("1", changes={"flow": flow({**asking, "retries": ["Pardon?"]}, {"id": "end", "type": "end"})})
+    assert kept(ports)["variables"]["ok"] is True
+    assert said[-1] == "And the number?"
+
+
+WORDS = ["1", "2", "9", "#", "0", "yes", "no", "next tuesday", "47129", "12", "half past two", "a person", "goodbye", "?",
+         "appointments", "the front desk", "cancel", "1234"]  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=8),
+    st.sampled_from(["collects", "agt_demo_booking", "agt_demo_orders", "agt_demo_reception"]),
+    st.lists(st.sampled_from(["ok", "pin", "size", "day"]), min_size=1, max_size=3, unique=True),
+)
+def test_whatever_is_typed_it_is_the_caller_s_turn_then_or_over(lines: list[str], who: str, asks: list[str]) -> None:
+    async def talk() -> None:
+        ports = paper_ports()
+        await seed(ports)
+        agent = "agt_demo_booking" if who == "collects" else who
+        if who == "collects":
+            asking = {"id": "t", "type": "conversation", "say": "Well?", "collect": asks, "edges": [{"to": "end"}]}
+            await change(ports, agent, flow=flow({**asking, "retries": ["Pardon?"]}, {"id": "end", "type": "end"}))
+        chat = await chat_with(ports, ORGANISATION, agent)
+        assert chat is not None
+        assert [sentence async for sentence in chat.open()]
+        for line in lines:
+            async for _ in chat.say(line):
+                pass
+            over = chat.stored.state == "ended"
+            assert chat._conversation.state.phase is (Phase.GONE if over else Phase.LISTENING)
+            assert await folded(ports, chat.stored) == chat._conversation.state
+            if over:
+                return
+
+    asyncio.run(talk())
+
+
+async def folded(ports: Ports, stored: Stored) -> State:
+    """What all the signals of its journal come to."""
+    root = f"organisations/{ORGANISATION}"
+    versions = await versions_of(ports.documents, root, {**stored.team, stored.agent: stored.version})
+    organisation = Organisation.model_validate(await ports.documents.get(root))
+    tools = await ports.tools.offered(organisation)
+    conversation = Conversation(stored.id, organisation, versions[stored.agent], tools, None, versions)
+    documents: Any = ports.documents
+    for path, document in sorted(documents.kept.items()):
+        if path.startswith(f"{path_of(ORGANISATION, stored.id)}/journal/"):
+            conversation.fold(SIGNALS.validate_json(document["signals"]))
+    return conversation.state
+
+
+@pytest.mark.parametrize("outcome", ["booked", "caller_left"])
+def test_whoever_makes_something_of_a_conversation_s_end_is_told(outcome: str) -> None:
+    lines = ("next tuesday", "half past two", "yes") if outcome == "booked" else ()
+    _, talk, ports = chat(*lines)
+    bus: Any = ports.bus
+    if outcome == "caller_left":
+        assert bus.events == {}
+        asyncio.run(talk.hang_up())
+    event = bus.events[f"{talk.stored.id}.ended"]
+    assert (event.topic, event.body) == (ENDED, {"organisation": ORGANISATION, "conversation": talk.stored.id})
+    asyncio.run(analyse(ports, event))
+    assert kept(ports)["report"]["turns"] == len(lines)
+
+
+def test_they_are_told_when_the_caller_leaves_again_if_that_was_not_possible_at_first() -> None:
+    class Deaf(MemoryBus):
+        deaf = True
+
+        async def publish(self, event: Event) -> None:
+            if self.deaf:
+                raise Unavailable("the bus is down")
+            await super().publish(event)
+
+    async def talk() -> None:
+        ports = paper_ports(bus=(bus := Deaf()))
+        await seed(ports)
+        chat = await chat_with(ports, ORGANISATION, "agt_demo_booking")
+        assert chat is not None
+        with pytest.raises(Unavailable):
+            await chat.hang_up()
+        bus.deaf = False
+        again = await chat_again(ports, ORGANISATION, chat.stored.id)
+        assert again is not None
+        await again.hang_up()
+        assert [*bus.events] == [f"{chat.stored.id}.ended"]
+
+    virtual_time.run(talk())
+
+
+@pytest.mark.parametrize("changes", [{"active": False}, {"live": 0}, {"live": 7}])
+def test_an_agent_that_takes_no_calls_is_none(changes: Document) -> None:
+    async def ask() -> Chat | None:
+        ports = paper_ports()
+        await seed(ports)
+        path = f"organisations/{ORGANISATION}/agents/agt_demo_booking"
+        await ports.documents.put(path, {**(await ports.documents.get(path) or {}), **changes})
+        return await chat_with(ports, ORGANISATION, "agt_demo_booking")
+
+    assert asyncio.run(ask()) is None
+
+
+def test_what_an_agent_s_hours_need_is_loaded_where_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded_in: list[threading.Thread] = []
+    monkeypatch.setattr("functions.chat.make_ready", lambda versions, now: loaded_in.append(threading.current_thread()))
+    chat(agent="agt_demo_reception")
+    assert len(loaded_in) == 1
+    assert loaded_in[0] is not threading.main_thread()
+
+
+def test_who_has_a_conversation_that_was_handed_over_is_kept_with_it() -> None:
+    _, _, ports = chat("2", agent="agt_demo_reception")
+    assert (kept(ports)["agent"], kept(ports)["held_by"]) == ("agt_demo_reception", "agt_demo_orders")
 
 
 def test_a_caller_who_leaves_is_written_down() -> None:
@@ -128,7 +319,7 @@ def test_what_fell_back_is_written_down() -> None:
 
 def test_an_agent_s_own_choice_of_providers_holds_in_a_chat() -> None:
     brain = FallbackBrain([Provider[Brain]("first", Broken()), Provider[Brain]("second", OfflineBrain())])
-    _, _, ports = chat("purple", brain=brain, providers={"brain": ["second"]})
+    _, _, ports = chat("purple", brain=brain, changes={"providers": {"brain": ["second"]}})
     documents: Any = ports.documents
     assert [d["fell_back"] for path, d in documents.kept.items() if "/turns/" in path] == [[], []]
 
@@ -250,15 +441,17 @@ def test_two_lines_at_once_are_answered_one_after_the_other() -> None:
 
 def test_a_line_whose_process_died_is_not_lost_but_answered_with_the_next() -> None:
     async def talk() -> list[str]:
-        clock = StoppedClock()
-        ports = paper_ports(clock=clock)
+        clock, documents = StoppedClock(), Mortal()
+        ports = paper_ports(clock=clock, documents=documents)
         await seed(ports)
         chat = await chat_with(ports, ORGANISATION, "agt_demo_booking")
         assert chat is not None
         assert [sentence async for sentence in chat.open()]
         dying = await chat_again(ports, ORGANISATION, chat.stored.id)
         assert dying is not None
-        await dying._claim([s.Typed(at=1000, text="next tuesday")])  # and no more
+        documents.dies_over = "next tuesday"
+        with pytest.raises(Died):
+            assert [sentence async for sentence in dying.say("next tuesday")]
         with pytest.raises(Busy):
             await chat_again(ports, ORGANISATION, chat.stored.id)
         clock.time += timedelta(minutes=2)
@@ -271,6 +464,100 @@ def test_a_line_whose_process_died_is_not_lost_but_answered_with_the_next() -> N
         "What time would suit you?",
         "That is Tuesday the 24th of November at 2:30 PM. Shall I book it?",
     ]
+
+
+def test_nor_is_the_next_one_if_its_process_dies_too() -> None:
+    async def talk() -> list[str]:
+        clock, documents = StoppedClock(), Mortal()
+        ports = paper_ports(clock=clock, documents=documents)
+        await seed(ports)
+        chat = await chat_with(ports, ORGANISATION, "agt_demo_booking")
+        assert chat is not None
+        assert [sentence async for sentence in chat.open()]
+        for line in ("next tuesday", "half past two"):
+            dying = await chat_again(ports, ORGANISATION, chat.stored.id)
+            assert dying is not None
+            documents.dies_over = line
+            with pytest.raises(Died):
+                assert [sentence async for sentence in dying.say(line)]
+            clock.time += timedelta(minutes=2)
+        last = await chat_again(ports, ORGANISATION, chat.stored.id)
+        assert last is not None
+        said = [sentence async for sentence in last.say("yes")]
+        assert await folded(ports, last.stored) == last._conversation.state
+        return said
+
+    confirmation = "That is Tuesday the 24th of November at 2:30 PM. Shall I book it?"
+    said = asyncio.run(talk())
+    assert said[:2] == ["Sorry about that, where were we?", confirmation]
+    assert said[-1].startswith("You are booked for Tuesday the 24th of November at 2:30 PM.")
+
+
+def test_an_answer_that_was_broken_off_is_begun_again_with_the_next_line() -> None:
+    async def talk() -> list[str]:
+        ports = paper_ports()
+        await seed(ports)
+        chat = await chat_with(ports, ORGANISATION, "agt_demo_booking")
+        assert chat is not None
+        assert [sentence async for sentence in chat.open()]
+        async with aclosing(chat.say("next tuesday")) as said:  # type: ignore[type-var]
+            async for _ in said:
+                break
+        later = await chat_again(ports, ORGANISATION, chat.stored.id)
+        assert later is not None
+        return [sentence async for sentence in later.say("half past two")]
+
+    assert asyncio.run(talk()) == [
+        "Sorry about that, where were we?",
+        "What time would suit you?",
+        "That is Tuesday the 24th of November at 2:30 PM. Shall I book it?",
+    ]
+
+
+class Patient:
+    """A model that answers after five minutes."""
+
+    async def think(self, prompt: Prompt) -> AsyncIterator[Thought]:
+        await asyncio.sleep(300)
+        yield Words("There you are.")
+
+
+def test_a_line_over_which_a_process_takes_long_is_taken_over_by_nobody() -> None:
+    async def talk() -> None:
+        ports = paper_ports(clock=LoopClock(NOW), brain=Patient())
+        await seed(ports)
+        chat = await chat_with(ports, ORGANISATION, "agt_demo_booking")
+        assert chat is not None
+        assert [sentence async for sentence in chat.open()]
+
+        async def say() -> list[str]:
+            return [sentence async for sentence in chat.say("purple")]
+
+        saying = asyncio.create_task(say())
+        for _ in range(4):
+            await asyncio.sleep(70)
+            with pytest.raises(Busy):
+                await chat_again(ports, ORGANISATION, chat.stored.id)
+        assert await saying == ["There you are."]
+        assert await chat_again(ports, ORGANISATION, chat.stored.id) is not None
+
+    virtual_time.run(talk())
+
+
+class Overtaken(MemoryDocuments):
+    """A store in which another process begins an exchange just before the caller's leaving is written down."""
+
+    async def transact(self, body: Callable[[Transaction], Awaitable[T]]) -> T:
+        journals = [path for path in self.kept if "/journal/" in path]
+        if len(journals) == 2:
+            path = journals[0].rpartition("/")[0].removesuffix("/journal")
+            await self.create(batch_path(path, 2), batch(2, NOW, [s.Typed(at=1000, text="next tuesday")]))
+        return await super().transact(body)
+
+
+def test_who_leaves_while_a_line_is_answered_is_asked_to_try_again() -> None:
+    answers, _ = api(BEGIN, ("POST", "/conversations/{id}/end", {}), documents=Overtaken())
+    assert (answers[-1].status_code, answers[-1].json()["code"]) == (409, "busy")
 
 
 def test_a_card_number_that_is_typed_is_kept_nowhere() -> None:

@@ -16,7 +16,7 @@ from domain.fallback import FallbackBrain, Provider
 from domain.ports import Documents, Ports, Unavailable
 from functions.admin.access import hash_of
 from functions.admin.app import app
-from functions.publish import DraftRefused, NoSuchAgent, publish
+from functions.publish import DraftRefused, NoSuchAgent, check, publish
 from offhook.seed import AGENTS as AGENTS_OF_THE_DEMO
 from offhook.seed import ORGANISATION, demo_draft, seed
 from schemas.agent import AgentDraft, AgentVersion
@@ -188,6 +188,28 @@ def test_a_draft_that_can_not_be_read_names_every_field(office: Office) -> None:
     assert office.publish({"flow": {"start": "x", "nodes": ["x", 3]}}).status_code == 422
     for field in ("number", "agent", "published_at"):
         assert office.publish(draft(**{field: 7})).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"live": 0}, "the agent 'agt_demo_booking' has no version yet"),
+        ({"active": False}, "the agent 'agt_demo_booking' is switched off"),
+    ],
+)
+def test_a_handoff_to_an_agent_that_takes_no_calls_is_told_and_refuses_nothing(
+    office: Office, changes: dict[str, Any], sentence: str
+) -> None:
+    failed = {"to": "end", "when": "event", "condition": "failed"}
+    handoff = {"id": "over", "type": "handoff", "agent": "agt_demo_booking", "edges": [failed]}
+    wanted = draft(flow=flow(nodes=[{"id": "start", "type": "start", "edges": [{"to": "over"}]}, handoff,
+                                    flow()["nodes"][1]]))  # fmt: skip
+    assert asyncio.run(check(office.ports, ORGANISATION, ORDERS, AgentDraft.model_validate(wanted))) == []
+    office.kept[f"{AGENTS}/agt_demo_booking"] |= changes
+    [finding] = asyncio.run(check(office.ports, ORGANISATION, ORDERS, AgentDraft.model_validate(wanted)))
+    assert (finding.level, finding.node, finding.sentence) == ("warning", "over", sentence)
+    assert finding.fix
+    assert office.publish(wanted).status_code == 201
 
 
 def test_a_draft_too_large_to_be_kept_is_refused(office: Office) -> None:

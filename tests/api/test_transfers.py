@@ -225,6 +225,17 @@ def test_a_caller_handed_over_hears_the_words_of_the_agent_that_has_them(desk: B
     assert said(desk.next(DialCallStatus="busy")) == "The order desk is empty."
 
 
+@pytest.mark.parametrize("changes", [{"live": 0}, {"live": 7}, {"active": False}])
+def test_an_agent_takes_calls_though_one_that_it_hands_over_to_does_not(desk: Board, changes: dict[str, Any]) -> None:
+    other = "organisations/org_demo/agents/agt_demo_orders"
+    desk.kept[other] = {**desk.kept[other], **changes}
+    nodes = [{"id": "s", "type": "start", "edges": [{"to": "h"}]},
+             {"id": "h", "type": "handoff", "agent": "agt_demo_orders"}]  # fmt: skip
+    desk.set_version(flow={"start": "s", "nodes": nodes})
+    assert desk.verbs("/twilio/voice", CALL)[0].tag == "Connect"
+    assert desk.conversation()["team"] == {}
+
+
 def test_keys_are_pressed_before_the_talk_goes_on(desk: Board) -> None:
     desk.wants_transfer(stage="keys", dial="1w23#", briefing="", outcome="")
     play, connect = desk.next()

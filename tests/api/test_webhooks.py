@@ -21,7 +21,9 @@ from offhook.carrier import carrier
 from offhook.carrier.overrides import Overrides
 from offhook.carrier.webhooks import TOTAL_S
 from offhook.seed import ORGANISATION, seed
+from schemas.organisation import Organisation
 from schemas.settings import DEVELOPMENT_AUTH_TOKEN
+from schemas.tool import Tool, ToolCall, ToolResult
 from tests.fakes.ports import NOW, MemoryBus, MemoryQueue, paper_ports
 
 SID = "CA" + "1" * 32
@@ -89,6 +91,18 @@ def test_a_repeated_webhook_finds_the_same_conversation(desk: Desk) -> None:
     desk.verbs("/twilio/voice", CALL)
     assert desk.entry() == first
     assert len([path for path in desk.kept if "/conversations/" in path]) == 1
+
+
+def test_a_tool_that_is_out_of_reach_takes_no_agent_off_the_phone(desk: Desk) -> None:
+    class Tools:
+        async def offered(self, organisation: Organisation) -> dict[str, Tool]:
+            return {}
+
+        async def run(self, organisation: Organisation, call: ToolCall) -> ToolResult:
+            raise Unavailable("it is out of reach")
+
+    desk.ports = replace(desk.ports, tools=Tools())
+    assert desk.verbs("/twilio/voice", CALL)[0].tag == "Connect"
 
 
 @pytest.mark.parametrize("path", ["/twilio/voice", "/twilio/next", "/twilio/status"])

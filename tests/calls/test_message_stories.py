@@ -16,6 +16,7 @@ from adapters.smtp_mail import SmtpMail
 from adapters.sqlite_documents import SqliteDocuments
 from adapters.sqlite_queue import SqliteQueue
 from adapters.twilio_messages import TwilioMessages
+from domain.ended import ended
 from domain.outbox import opt_out_id
 from domain.ports import Event, Outgoing, Ports, Refused, Task, Unavailable, Uncertain
 from functions import unsubscribe, webhooks
@@ -240,13 +241,31 @@ def test_the_caller_gets_what_the_agent_promises_after_the_call() -> None:
             "caller": CALLER, "state": "ended", "started_at": NOW.isoformat(),
             "variables": {"order": "47129", "arrival": "2026-11-25"},
         }  # fmt: skip
-        happened = {"organisation": "org_1", "conversation": "cnv_1"}
         for _ in range(2):
-            await town.bus.publish(Event("cnv_1.ended", "conversation.ended", happened))
+            await town.bus.publish(ended("org_1", "cnv_1"))
 
     town = live(story)
     assert town.sms.sent == [(NOW, CALLER, "Thank you for calling. Your order 47129 arrives Wednesday 25 November.")]
     assert (town.message().sender, town.message().conversation) == (OURS, "cnv_1")
+
+
+def test_after_a_handover_they_get_what_the_agent_promises_that_had_the_call_last() -> None:
+    async def story(town: Town) -> None:
+        flow = {"start": "s", "nodes": [{"id": "s", "type": "start"}]}
+        first = {"agent": "agt_1", "number": 1, "published_at": NOW.isoformat(), "flow": flow}
+        kinds = [{"name": "order", "kind": "digits"}, {"name": "arrival", "kind": "date"}]
+        second = {**first, "agent": "agt_2", "number": 3, "follow_up": "thanks", "flow": {**flow, "variables": kinds}}
+        town.kept[f"{ROOT}/agents/agt_1/versions/1"] = first
+        town.kept[f"{ROOT}/agents/agt_2/versions/3"] = second
+        town.kept[f"{ROOT}/conversations/cnv_1"] = {
+            "id": "cnv_1", "organisation": "org_1", "agent": "agt_1", "version": 1, "channel": "phone", "number": OURS,
+            "caller": CALLER, "state": "ended", "started_at": NOW.isoformat(),
+            "team": {"agt_2": 3}, "held_by": "agt_2", "variables": {"order": "47129", "arrival": "2026-11-25"},
+        }  # fmt: skip
+        await town.bus.publish(ended("org_1", "cnv_1"))
+
+    town = live(story)
+    assert town.sms.sent == [(NOW, CALLER, "Thank you for calling. Your order 47129 arrives Wednesday 25 November.")]
 
 
 # --- Trouble ---------------------------------------------------------------------------------------------------------

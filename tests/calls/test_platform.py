@@ -14,8 +14,11 @@ from media_service.app import MediaService
 from offhook.carrier.carrier import Forgery
 from offhook.carrier.handset import Handset
 from offhook.carrier.person import Human
+from offhook.seed import ORGANISATION
 from tests.fakes import virtual_time
+from tests.fakes.desk import desk
 from tests.fakes.house import House, house
+from tests.fakes.memory_documents import MemoryDocuments
 from tests.fakes.ports import paper_ports, settings
 
 
@@ -61,6 +64,24 @@ def test_a_whole_call_keeps_to_the_protocol_and_is_written_down(tmp_path: Path) 
             assert report["turns"] == 3
 
     visit(tmp_path, story)
+
+
+def test_who_has_a_call_that_was_handed_over_is_kept_with_it() -> None:
+    async def orders(phone: Handset) -> None:
+        for keys in ("2", "1", "47129", "2"):
+            await phone.listen(300)
+            await phone.press(keys)
+
+    async def story() -> None:
+        async with desk(documents := MemoryDocuments()) as here:
+            call = await here.carrier.call("+15005550003", caller=orders)
+            assert call.ended == "agent"
+            entry = documents.kept[f"calls/{call.sid}"]
+            conversation = documents.kept[f"organisations/{ORGANISATION}/conversations/{entry['conversation']}"]
+            assert (entry["agent"], entry["outcome"]) == ("agt_demo_orders", "answered")
+            assert (conversation["agent"], conversation["held_by"]) == ("agt_demo_reception", "agt_demo_orders")
+
+    asyncio.run(story())
 
 
 def test_forged_webhooks_handshakes_and_tickets_get_nowhere(tmp_path: Path) -> None:

@@ -193,6 +193,17 @@ def test_without_a_briefing_whoever_answers_has_taken_it() -> None:
     assert (decided, after.outcome) == (HangUp(), "transferred")
 
 
+def test_how_a_transfer_went_is_kept_until_a_stream_has_begun() -> None:
+    after, _ = decide(
+        entry(stage="dialled", dial="+15005550199", way_back=True, claimed=1), "in-progress", "busy", None
+    )
+    after, decided = decide(after, "in-progress", "", None)
+    assert (decided, after.dial_status) == (Stream(pause_s=1), "busy")
+    begun = after.model_copy(update={"claimed": after.stream})
+    after, decided = decide(begun, "in-progress", "", None)
+    assert (decided, after.dial_status) == (Stream(), "")
+
+
 def test_keys_are_pressed_once() -> None:
     after, decided = decide(entry(stage="keys", dial="123", claimed=1), "in-progress", "", None)
     assert decided == Stream(keys="123")
