@@ -149,6 +149,8 @@ class PutThrough:
     outcome: str
     briefing: str = ""
     """What the person is told first; they may decline. Empty to connect them at once."""
+    way_on: bool = False
+    """Come back once the person has hung up."""
 
 
 @dataclass(frozen=True, slots=True)

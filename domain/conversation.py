@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -52,6 +52,7 @@ MOST_THOUGHTS = 6
 """How often a model may think in one reply: each round of tools needs another."""
 
 
+_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _KEYS = re.compile(r"[0-9*#w]{1,32}")
 PROGRESS_MS = 10_000
 """How long the caller may hear nothing while a long tool runs."""
@@ -129,6 +130,10 @@ class Conversation:
         self._acts = []
         if isinstance(signal, s.Spent):
             self._spend(signal)
+            return self._acts
+        if isinstance(signal, s.Returned) and state.errand and signal.id == state.running:
+            self._moment = self._moment_of(signal)
+            self._errand_returned(signal)
             return self._acts
         if state.draft and _concerns(state.draft, signal):
             self._moment = self._moment_of(signal)
@@ -288,11 +293,14 @@ class Conversation:
         """Another line after one was lost, after keys were pressed, or after a transfer that nobody answered."""
         state = self.state
         ending, running, last_words = state.ending, state.running, state.unheard or " ".join(state.said)
-        state.alive, state.errand, state.done = False, "", None  # what was being said is lost with the line
+        state.alive, state.errand, state.done = False, None, None  # what was being said is lost with the line
         self._discard()
         node = self.walk.nodes[flow.node]
-        refused = isinstance(node, Transfer) and bool(signal.dial_status)
-        if refused and (step := self.walk.failed(flow, self._moment, signal.dial_status)):
+        put_through = isinstance(node, Transfer) and bool(signal.dial_status)
+        if put_through and signal.dial_status == "completed":
+            self._begin_reply()
+            self._go(self.walk.went_on(flow, self._moment))
+        elif put_through and (step := self.walk.failed(flow, self._moment, signal.dial_status)):
             self._begin_reply()
             self._go(step)
         elif ending and ending.do == "press_keys":
@@ -409,7 +417,8 @@ class Conversation:
             postponed, state.postponed = state.postponed, []
             self._do(a.Resume(state.reply), a.Watch("reply", self.version.patience.filler_ms))
             for signal in postponed:
-                self._follow(signal, state.phase)
+                if getattr(signal, "reply", state.reply) == state.reply:
+                    self._follow(signal, state.phase)
 
     # --- drafts ---
 
@@ -449,7 +458,7 @@ class Conversation:
             match act:
                 case a.Record():
                     pass  # a draft leaves no trace
-                case a.Say() | a.Close() | a.Think() | a.RunTool(acts=False):
+                case a.Say() | a.Close() | a.Think() | a.RunTool(acts=False, aside=False):
                     self._do(act)
                 case _:
                     self._later.append(act)
@@ -500,6 +509,8 @@ class Conversation:
             }
         )
         draft.speaking, draft.partials = state.speaking, state.partials
+        if draft.running == state.running:
+            draft.done = state.done
         self.state, draft.fell_back = draft, []
         self._measure("settled_ms")
         owed = self._owe_answer(ended)
@@ -618,6 +629,7 @@ class Conversation:
             state.running = ""
         state.ending, state.failing = None, ""
         state.words, state.final, state.settled, state.keys = "", False, False, ""
+        state.postponed = []
         self._do(a.Release(state.reply), self._owe_answer(state.speech_end))
         state.speech_end = state.final_at = None
 
@@ -635,12 +647,12 @@ class Conversation:
                 self._think(fallback)
             case Run(tool=name, arguments=arguments, again=again):
                 self._run_node(step.state, name, arguments, again)
-            case PutThrough(number=number, way_back=way_back, briefing=briefing):
+            case PutThrough(number=number, way_back=way_back, briefing=briefing, way_on=way_on):
                 number = number or self.version.transfer_number or ""
-                if number:
+                if _NUMBER.fullmatch(number):
                     if not state.said:
                         self._say(self.version.phrases.putting_through)
-                    how = {"number": number, "way_back": way_back, "briefing": briefing}
+                    how = {"number": number, "way_back": way_back, "way_on": way_on, "briefing": briefing}
                     self._leave(Ending(do="put_through", outcome="transferred", **how))
                 elif refused := self.walk.failed(step.state, self._moment):
                     self._go(refused)
@@ -673,6 +685,7 @@ class Conversation:
         assert isinstance(node, Handoff)
         state.remarks = _told(state.remarks, node)
         state.agent, state.reason, state.ending = node.agent, node.reason, None
+        self._moment = self._moment_at(self._at)  # in the other agent's time zone
         state.handoffs += 1
         names = known if node.variables is None else node.variables
         wanted = [name for name in names if name in known and self.walk.kinds.get(name) == kinds.get(name, "")]
@@ -696,13 +709,13 @@ class Conversation:
         """The model's sentence; or what is said in its place, and nothing more of this reply."""
         state, guardrails = self.state, self.version.guardrails
         assert state.flow
-        why = offence(sentence, self.version, self._known_texts(), self.organisation.country)
+        why = self._offence(sentence)
         if not why:
             return self._say(sentence)
         state.guarded, state.requests = True, []
         state.turn = self._turn.model_copy(update={"guarded": (*self._turn.guarded, why)})
         self._say(guardrails.instead)
-        if guardrails.then == "transfer":
+        if guardrails.then == "transfer" and self.version.transfer_number:
             self._go(Step(state.flow, (), PutThrough("", way_back=False)))
         elif guardrails.then == "end":
             self._leave(Ending(do="hang_up", outcome="guardrail"))
@@ -748,8 +761,8 @@ class Conversation:
         self._close_books()
         self._do(a.Unwatch())
         match state.ending:
-            case Ending(do="put_through", number=number, way_back=way_back, outcome=outcome, briefing=briefing):
-                self._do(a.PutThrough(number, way_back, outcome, briefing))
+            case Ending(do="put_through", outcome=outcome) as how:
+                self._do(a.PutThrough(how.number, how.way_back, outcome, how.briefing, how.way_on))
             case Ending(do="press_keys", number=digits):
                 self._do(a.PressKeys(digits))
             case Ending(do="hand_over"):
@@ -770,7 +783,6 @@ class Conversation:
         assert state.flow
         state.thinking, state.fallback = True, fallback
         state.thoughts += 1
-        errand = self.tools[state.errand] if state.errand else None
         build = prompt.build(
             self.version,
             self.walk,
@@ -780,7 +792,7 @@ class Conversation:
             self._moment,
             fallback,
             state.reason,
-            errand,
+            state.errand,
         )
         self._do(a.Think(state.reply, build, self._turn.caller if self.version.knowledge else ""))
 
@@ -820,31 +832,48 @@ class Conversation:
             step = self._move(state.flow, moves)
             return self._go(step) if step else self._close_with_fallback()
         offered = {tool.name: tool for tool in self._offered(state.flow)}
-        for request in state.requests:
-            if request.call and request.call.tool in CONTROLS and request.call.tool in offered:
-                return self._control(request)
+        controls = [r for r in state.requests if r.call and r.call.tool in CONTROLS and r.call.tool in offered]
+        if controls and len(controls) == len(state.requests):
+            return self._control(controls[0])
         state.granted = True
         for request in list(state.requests):
             assert request.call
             call = request.call
-            if call.tool in offered:
+            if call.tool in offered and request not in controls:
+                if why := self._refusal(call):
+                    self._returned(s.Returned(at=self._at, id=call.id, error=why))
+                    continue
                 if not self._answered and (filler := offered[call.tool].filler):
                     state.fillers += 1
                     self._say(filler)
                 self._run(call.model_copy(update={"key": self._key(call.tool, call.arguments)}))
             else:
                 wait = "not yet: call it again once the other tools have answered"
-                error = wait if request in moves else f"there is no tool {call.tool!r} here"
+                error = wait if request in (*moves, *controls) else f"there is no tool {call.tool!r} here"
                 self._returned(s.Returned(at=self._at, id=call.id, error=error))
+
+    def _refusal(self, call: ToolCall) -> str:
+        """Why the model may not have this run, though its node offers the tool; empty if it may."""
+        assert self.state.flow
+        known = self.state.flow.variables.values()
+        if call.tool == SEND_SMS and (to := call.arguments.get("to")) and to != self.state.caller and to not in known:
+            return "a message goes to the caller, or to a number that they gave"
+        if call.tool == SEND_SMS and self._offence(str(call.arguments.get("text", ""))):
+            return "these words must not be sent"
+        return ""
+
+    def _offence(self, text: str) -> str:
+        return offence(text, self.version, self._known_texts(), self.organisation.country)
 
     def _move(self, flow: FlowState, moves: list[Remark]) -> Step | None:
         """Along the flow as the model judged: values first, then the way out."""
         values: dict[str, Value] = {}
-        for variable in self.walk.rememberable(flow):
-            for move in moves:
-                assert move.call
-                given = move.call.arguments.get(variable.name)
-                if move.call.tool == prompt.REMEMBER and valid(variable, given, self._moment):
+        remembered = [move.call.arguments for move in moves if move.call and move.call.tool == prompt.REMEMBER]
+        for variable in () if self.state.errand else self.walk.rememberable(flow):
+            for arguments in remembered:
+                given = arguments.get(variable.name)
+                spoken = str(given) if variable.kind in ("text", "name") else ""  # it may be said in the flow's words
+                if valid(variable, given, self._moment) and not self._offence(spoken):
                     values[variable.name] = given  # type: ignore[assignment]
         if values:
             return self.walk.fill(flow, values, self._moment)
@@ -875,6 +904,9 @@ class Conversation:
                 if not self._answered:
                     self._say(self.version.phrases.goodbye)
                 self._leave(Ending(do="hang_up", outcome="completed"))
+            case name if name == TRANSFER_CALL and not self.version.transfer_number:
+                state.requests, state.granted = [request], True
+                self._returned(s.Returned(at=self._at, id=request.call.id, error="there is nobody to put through to"))
             case name if name == TRANSFER_CALL:
                 self._go(Step(state.flow, (), PutThrough("", way_back=False)))
             case name if name == PRESS_KEYS:
@@ -917,7 +949,7 @@ class Conversation:
         call = ToolCall(id=state.running, tool=name, arguments=arguments, key=self._key(name, arguments))
         self._run(call, aside=is_long, again=again)
         if is_long:
-            state.errand = name
+            state.errand = tool
             if not state.said:
                 self._say(self.version.phrases.filler)
             self._close()
@@ -926,7 +958,8 @@ class Conversation:
 
     def _answer_aside(self, words: str, keys: str) -> None:
         """The caller talks while a long tool runs."""
-        state, tool = self.state, self.tools[self.state.errand]
+        state, tool = self.state, self.state.errand
+        assert tool
         assert state.flow
         event = f"key:{keys}" if keys else wish(words) or ""
         step = self._unless_acting(self.walk.happened(state.flow, event, self._moment))
@@ -946,11 +979,20 @@ class Conversation:
         back."""
         state = self.state
         if step and state.errand:
-            if self.tools[state.errand].acts:
+            if state.errand.acts:
                 return None
             self._do(a.StopTool(state.running))
-            state.running, state.errand, state.done = "", "", None
+            state.running, state.errand, state.done = "", None, None
         return step
+
+    def _errand_returned(self, signal: s.Returned) -> None:
+        """Whatever is under way, a draft included, its outcome is kept, and taken up once nobody speaks."""
+        state = self.state
+        if state.phase is Phase.GONE:
+            return  # the line is lost: another one asks again
+        state.done = signal
+        if state.phase is Phase.LISTENING and not state.alive:
+            self._take_up()
 
     def _take_up(self) -> None:
         """The errand is done, and nobody speaks."""
@@ -961,7 +1003,7 @@ class Conversation:
 
     def _take_up_now(self, done: s.Returned) -> None:
         state = self.state
-        state.running, state.errand, state.done = "", "", None
+        state.running, state.errand, state.done = "", None, None
         self._came_back(done)
 
     def _came_back(self, signal: s.Returned) -> None:
@@ -981,11 +1023,6 @@ class Conversation:
         state = self.state
         assert state.flow
         if state.running and signal.id == state.running:
-            if state.errand:
-                state.done = signal
-                if state.phase is Phase.LISTENING and not state.alive:
-                    self._take_up()
-                return None
             if state.cutting:
                 return None  # we are giving up on it
             state.running = ""
@@ -993,6 +1030,8 @@ class Conversation:
         asked = next((call for call in self._unanswered if call.id == signal.id), None)
         if asked is None or not state.alive:
             return
+        if signal.unknown:
+            return self._give_up(f"tool failed: {signal.error}")
         result = ToolResult(id=signal.id, output=signal.output, error=signal.error)
         if signal.output and asked.tool in self.tools:
             state.flow = self.walk.saved(state.flow, signal.output, self.tools[asked.tool].saves)
@@ -1039,6 +1078,10 @@ class Conversation:
         if signal.what == "brain" and (self._answered or state.fallback):
             state.requests = []
             return self._close_with_fallback()
+        assert state.flow
+        was_asked = signal.what == "brain" and not state.errand
+        if was_asked and (step := self.walk.unjudged(state.flow, False, self._moment)):
+            return self._go(step)
         self._give_up(f"{signal.what}: {signal.why}")
 
     def _give_up(self, why: str) -> None:
@@ -1089,7 +1132,7 @@ class Conversation:
         state = self.state
         self._discard()
         if state.alive:
-            state.alive, state.cutting = False, True
+            state.alive, state.cutting, state.postponed = False, True, []
             state.thinking = state.thinking or bool(state.requests)
             self._note_round()
             self._do(a.Cut(state.reply))
@@ -1137,7 +1180,7 @@ class Conversation:
                     self._resume()
             case "progress" if before is Phase.LISTENING and state.errand:
                 self._begin_reply()
-                self._say(self.tools[state.errand].progress or phrases.still_working)
+                self._say(state.errand.progress or phrases.still_working)
                 self._close()
             case "caller" if before is Phase.LISTENING and not state.errand:
                 state.silences += 1
@@ -1152,7 +1195,8 @@ class Conversation:
                     self._close()
             case "reply" if state.alive:
                 state.delays += 1
-                if state.delays > 2 and not (state.granted or state.running):  # a tool has a time of its own
+                runs = state.granted or (state.running and not state.errand)  # a tool has a time of its own
+                if state.delays > 2 and not runs:
                     return self._give_up("no answer in time")
                 first = state.delays == 1
                 if not state.closed:
@@ -1238,9 +1282,12 @@ class Conversation:
 
     def _moment_of(self, signal: s.Signal) -> Moment:
         self._at = signal.at
-        began = self.state.began or getattr(signal, "now", None)
+        return self._moment_at(signal.at, getattr(signal, "now", None))
+
+    def _moment_at(self, at: int, opened: datetime | None = None) -> Moment:
+        began = self.state.began or opened
         assert began is not None, "the first signal is Opened"
-        now = began + timedelta(milliseconds=signal.at)
+        now = began + timedelta(milliseconds=at)
         return Moment(now.astimezone(self._agent.zone), self.organisation.country)
 
 

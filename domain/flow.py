@@ -62,7 +62,10 @@ class Walk:
         self.flow = flow
         self.nodes: Mapping[str, Node] = {node.id: node for node in flow.nodes}
         self.variables: Mapping[str, Variable] = {variable.name: variable for variable in flow.variables}
-        self.kinds = {name: variable.kind for name, variable in self.variables.items()}
+        self.kinds: Mapping[str, Kind] = {
+            "caller": "phone",
+            **{name: variable.kind for name, variable in self.variables.items()},
+        }
 
     @cached_property
     def fixed_texts(self) -> frozenset[str]:
@@ -180,7 +183,8 @@ class Walk:
         node = self.nodes[state.node]
         own = {str(i): edge.condition for i, edge in enumerate(node.edges) if edge.when == "prompt"}
         if isinstance(node, Menu):
-            own = {str(i): _in_words(edge) for i, edge in enumerate(node.edges) if edge.when == "event"}
+            keyed = {str(i): _in_words(edge) for i, edge in enumerate(node.edges) if edge in _ways_by_key(node)}
+            own = own | keyed
         others = {
             f"{id}:{i}": way.condition
             for id, each in self.nodes.items()
@@ -227,6 +231,10 @@ class Walk:
         node = self.nodes[state.node]
         edge = (_event(node, f"failed:{how}") if how else None) or _event(node, "failed")
         return self._enter(edge.to, state, moment) if edge else None
+
+    def went_on(self, state: FlowState, moment: Moment) -> Step:
+        """The person whom the caller was put through to has hung up, and the caller is still there."""
+        return self._enter(self._way_out(self.nodes[state.node], state), state, moment)
 
     def cancelled(self, state: FlowState, moment: Moment) -> Step | None:
         """The caller no longer wants the node's tool: where its edge for that leads, or the one for failing."""
@@ -324,8 +332,9 @@ class Walk:
                     said += self._texts(state, moment, node.say)
                     number = str(plain(node.number, state.variables) or "")
                     briefing = aloud(node.briefing, state.variables, self.kinds, moment)
-                    way_back = _event(node, "failed") is not None
-                    return Step(state, tuple(said), PutThrough(number, way_back, briefing))
+                    ways = [edge.condition.partition(":")[0] for edge in node.edges if edge.when == "event"]
+                    way_on = any(edge.when == "always" for edge in node.edges)
+                    return Step(state, tuple(said), PutThrough(number, "failed" in ways, briefing, way_on))
                 case Handoff():
                     said += self._texts(state, moment, node.say)
                     return Step(state, tuple(said), HandOver(node))
@@ -477,6 +486,10 @@ def _keyed(node: Menu) -> Iterator[tuple[str, Edge]]:
         kind, _, key = edge.condition.partition(":")
         if edge.when == "event" and kind == "key":
             yield key, edge
+
+
+def _ways_by_key(node: Menu) -> list[Edge]:
+    return [edge for _, edge in _keyed(node)]
 
 
 def _as_choice(node: Menu) -> Variable:

@@ -10,6 +10,7 @@ from schemas.conversation import Turn
 from schemas.flow import FlowState
 from schemas.remark import Remark
 from schemas.signals import Returned, Signal
+from schemas.tool import Tool
 
 
 class Ending(BaseModel):
@@ -20,6 +21,7 @@ class Ending(BaseModel):
     number: str = ""
     """To put through to; or the keys to press."""
     way_back: bool = False
+    way_on: bool = False
     briefing: str = ""
 
 
@@ -112,7 +114,7 @@ class State(BaseModel):
     """The reply is being cut; what was heard of it isn't known yet."""
     running: str = ""
     """The node's tool call that is under way."""
-    errand: str = ""
+    errand: Tool | None = None
     """Its tool, if it is a long one: the conversation goes on meanwhile."""
     done: Returned | None = None
     """What came of the errand, while somebody still speaks."""

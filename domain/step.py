@@ -38,6 +38,8 @@ class PutThrough:
     way_back: bool
     briefing: str = ""
     """What the person is told before the caller is connected; empty for nothing."""
+    way_on: bool = False
+    """The flow goes on with the caller once the person has hung up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,9 +187,9 @@ class MediaService:
             match call.outcome.act:
                 case a.HangUp(outcome=came_to):
                     changes |= {"stage": "over", "outcome": entry.outcome or came_to}
-                case a.PutThrough(number=number, way_back=way_back, outcome=came_to, briefing=briefing):
+                case a.PutThrough(number=number, way_back=way_back, outcome=came_to, briefing=briefing, way_on=way_on):
                     changes |= {"stage": "transfer", "dial": number, "way_back": way_back, "outcome": came_to}
-                    changes |= {"briefing": briefing, "accepted": False}
+                    changes |= {"briefing": briefing, "accepted": False, "way_on": way_on}
                 case a.PressKeys(digits=digits):
                     changes |= {"stage": "keys", "dial": digits}
             if changes and entry.stage == "streaming" and entry.claimed == claimed:

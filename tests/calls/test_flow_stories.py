@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain import acts as a
-from domain.ports import ToolRequest
+from domain.ports import ToolRequest, Unavailable
 from schemas.agent import AgentVersion
 from schemas.organisation import Organisation
 from schemas.tool import Tool, ToolCall, ToolResult
@@ -572,6 +572,53 @@ def test_a_person_can_be_asked_for_while_a_long_look_up_runs() -> None:
     assert isinstance(lab.outcomes[0].act, a.PutThrough)
 
 
+def test_what_comes_back_while_a_draft_waits_is_not_lost_with_it() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("i would like to", ms=1600)  # it returns in the pause after this, and the caller goes on
+        await caller.quiet(120)
+        await caller.noise(1200)
+        await caller.listens()
+
+    for seconds in (4.5, 5.0, 5.5, 6.0, 6.5, 7.0):
+        lab = looking(seconds)
+        lab.speech.word_ms = 300
+        assert "It costs 12." in said(hold(story, lab))[-1], seconds
+
+
+def test_what_comes_back_while_the_agent_hesitates_is_not_lost() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("how long will it take")
+        await caller.until_agent_speaks(ms=300)
+        await caller.says("because i am in a hurry", ms=1500)
+        await caller.listens()
+
+    for seconds in (6.0, 6.4, 6.8, 7.2):
+        assert "It costs 12." in said(hold(story, looking(seconds)))[-1], seconds
+
+
+def test_a_long_look_up_is_not_begun_for_a_draft() -> None:
+    flow = [
+        START,
+        {"id": "first", "type": "conversation", "say": "Which?", "collect": ["what"], "edges": [{"to": "look"}]},
+        *(node for node in LONG if node["id"] not in ("start", "human")),
+    ]
+
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("the blue one", ms=900)
+        await caller.quiet(300)
+        await caller.says("no the red one please", ms=1500)
+        await caller.listens()
+
+    lab = agent(flow, [*PRICE, {"name": "what", "kind": "text"}], tools=["search"])
+    lab.speech.word_ms = 200
+    lab.tools_of_its_own = tools = PaperTools(tool("search", timeout_ms=60_000), seconds=3, **OFFERS)
+    hold(story, lab)
+    assert len(tools.ran) == 1
+
+
 def test_a_line_that_is_lost_while_a_long_tool_runs_asks_it_again() -> None:
     async def first(lab: Lab, caller: Caller) -> None:
         await caller.listens()
@@ -617,6 +664,104 @@ def test_the_model_may_put_the_caller_through() -> None:
     brain = ScriptedBrain(["How can I help?"], ["One moment.", ToolRequest("c1", "transfer_call", {})])
     lab = hold(story, agent(TALK, brain=brain, **CONTROLS))
     assert lab.outcomes[0].act == a.PutThrough("+15005550199", False, "transferred")
+
+
+def test_a_call_is_not_ended_before_the_other_tools_of_the_round_have_run() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("book it and that was all")
+
+    both = [ToolRequest("c1", "book", {}), ToolRequest("c2", "end_call", {})]
+    brain = ScriptedBrain(["How can I help?"], both, ["Booked. Bye.", ToolRequest("c3", "end_call", {})])
+    talk = [START, {**TALK[1], "tools": ["book", *TALK[1]["tools"]]}]
+    lab = agent(talk, brain=brain, tools=["book", *CONTROLS["tools"]])
+    lab.tools_of_its_own = tools = PaperTools(tool("book", acts=True), book={"ok": True})
+    hold(story, lab)
+    assert [call.tool for call in tools.ran] == ["book"]
+    assert lab.outcomes[0].act == a.HangUp("completed")
+
+
+def test_nobody_to_put_through_to_is_told_to_the_model() -> None:
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("this is about my contract")
+        await caller.listens()
+        caller.hangs_up()
+
+    brain = ScriptedBrain(["How can I help?"], [ToolRequest("c1", "transfer_call", {})], ["Nobody is there today."])
+    lab = hold(story, agent(TALK, brain=brain, transfer_number=None, **CONTROLS))
+    assert said(lab)[-1] == "agent: Nobody is there today."
+
+
+def test_an_effect_whose_outcome_nobody_knows_is_not_tried_in_other_words() -> None:
+    class Unsure(PaperTools):
+        async def run(self, organisation: Organisation, call: ToolCall) -> ToolResult:
+            await super().run(organisation, call)
+            raise Unavailable("its answer was lost")
+
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("book it")
+
+    brain = ScriptedBrain(["How can I help?"], [ToolRequest("c1", "book", {})], [ToolRequest("c2", "book", {"x": 1})])
+    lab = agent([START, {**TALK[1], "tools": ["book"]}], brain=brain, tools=["book"])
+    lab.tools_of_its_own = tools = Unsure(tool("book", acts=True))
+    hold(story, lab)
+    assert len(tools.ran) == 1
+    assert isinstance(lab.outcomes[0].act, a.PutThrough)
+    assert "unknown" in lab.outcomes[0].act.outcome
+
+
+def test_the_caller_goes_on_once_the_person_has_hung_up() -> None:
+    flow = [
+        {**START, "edges": [{"to": "person"}]},
+        {"id": "person", "type": "transfer", "edges": [{"to": "rate"}]},
+        {"id": "rate", "type": "end", "say": "Thank you for your patience."},
+    ]
+
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+
+    lab = hold(story, agent(flow))
+    assert lab.outcomes[0].act == a.PutThrough("+15005550199", False, "transferred", "", True)
+    hold(story, lab, dial_status="completed")
+    assert said(lab)[-1].endswith("Thank you for your patience.")
+
+
+def test_a_number_that_is_none_is_not_dialled() -> None:
+    flow = [
+        START,
+        {"id": "first", "type": "conversation", "say": "Whom?", "collect": ["who"], "edges": [{"to": "person"}]},
+        {"id": "person", "type": "transfer", "number": "{{who}}",
+         "edges": [{"to": "no", "when": "event", "condition": "failed"}]},
+        {"id": "no", "type": "end", "say": "I can't call that."},
+    ]  # fmt: skip
+
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+        await caller.says("sip evil at host")
+
+    assert said(hold(story, agent(flow, [{"name": "who", "kind": "text"}])))[-1] == "agent: I can't call that."
+
+
+def test_after_a_handover_it_is_the_other_agent_s_time() -> None:
+    lab = agent([{**START, "edges": [{"to": "over"}]}, {"id": "over", "type": "handoff", "agent": "agt_other"}])
+    there = [
+        {"id": "begin", "type": "start", "edges": [{"to": "open"}]},
+        {"id": "open", "type": "branch", "edges": [
+            {"to": "yes", "when": "equation", "condition": "open == true"}, {"to": "no"}]},
+        {"id": "yes", "type": "end", "say": "We are open."},
+        {"id": "no", "type": "end", "say": "We are closed."},
+    ]  # fmt: skip
+    hours = [
+        {"day": day, "opens": "08:00", "closes": "18:00"} for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    ]
+    lab.team = {"agt_other": other_agent(lab, there, time_zone="Asia/Tokyo", hours=hours)}
+
+    async def story(lab: Lab, caller: Caller) -> None:
+        await caller.listens()
+
+    assert said(hold(story, lab)) == ["agent: Hello. We are closed."]
 
 
 def test_keys_are_pressed_and_the_talk_goes_on_without_a_word() -> None:

@@ -95,6 +95,7 @@ class World:
         self.at = 0
         self.waiting = deque[s.Signal]()
         self.cut = deque[s.Signal]()
+        self.returned = set[str]()
         self.journal: list[s.Signal] = []
         self.effects: dict[str, set[str]] = {}
         self.over = False
@@ -105,6 +106,10 @@ class World:
         self.at += 20
         signal = signal.model_copy(update={"at": self.at})
         self.journal.append(signal)
+        if isinstance(signal, s.Returned) and self.conversation.state.phase is not Phase.GONE:
+            self.returned.add(signal.id)
+        if isinstance(signal, s.Opened):
+            self.returned.clear()
         for act in self.conversation.step(signal):
             self.perform(act)
         while self.cut:  # what was heard is told at once
@@ -226,6 +231,10 @@ def check(world: World) -> None:
         assert state.draft.flow is not None
         assert state.phase in (Phase.HEARING, Phase.SETTLING)
     assert not {*state.flow.variables} - {"caller", "open", "date", "time", "sure", "price"}
+    # What an errand came to is never lost, and nothing that was put off outlives its moment.
+    for id in world.returned:
+        assert state.running != id or state.done is not None or state.phase is Phase.GONE
+    assert not state.postponed or state.phase is Phase.HESITATING
     # What acts has one key for one effect.
     assert all(len(arguments) == 1 for arguments in world.effects.values())
 
