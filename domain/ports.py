@@ -515,6 +515,8 @@ class Answer:
     """Unpacked."""
     url: str
     """Where it came from, after redirects."""
+    redirected: bool = False
+    """Another server, or another page, had taken the request before and led on to this one."""
 
 
 class Web(Protocol):

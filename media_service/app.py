@@ -157,7 +157,14 @@ class MediaService:
         return Call(conversation, stream.line, ports, opened, number, self._phrases)
 
     async def _hold(self, ports: Ports, call: Call, stream: Stream, claimed: int) -> None:
-        """Runs the call, and stores what it came to before the line is closed, since the carrier asks then."""
+        """Runs the call, and stores what it came to before the line is closed, since the carrier asks then. What acts
+        goes on behind it for a while."""
+        try:
+            await self._run(ports, call, stream, claimed)
+        finally:
+            await call.see_through()
+
+    async def _run(self, ports: Ports, call: Call, stream: Stream, claimed: int) -> None:
         id = call.conversation.id
         stream.line.late = self._live.frame_lag_ms.add
         with self._live.call(id), structlog.contextvars.bound_contextvars(conversation=id, call_sid=stream.call_sid):

@@ -33,6 +33,8 @@ MOST_JUNK = 50
 """A line that sends more than this many things that its protocol doesn't allow is ended."""
 KEYS_S = 2.0
 """No further key for this long: those that were kept back are a card number, or will be none."""
+SEE_THROUGH_S = 20.0
+"""How long a tool that acts goes on at most once the line has ended."""
 HEAR_AGAIN_S = 0.5
 MOST_DEAFNESS = 3
 """How often a recogniser may fail in one call."""
@@ -78,6 +80,7 @@ class Call:
         self._thinking: asyncio.Task[None] | None = None
         self._looking_up = set[asyncio.Task[None]]()  # for the reply that is being made
         self._aside = dict[str, asyncio.Task[None]]()  # by the call's id: tools that run while the caller talks
+        self._acting = set[asyncio.Task[Returned]]()  # the line's end doesn't stop them: see `see_through`
         self._transcribing: asyncio.Task[None] | None = None
         self._words = SpeechGuard()
         self._keys = KeyGuard()
@@ -93,7 +96,8 @@ class Call:
         return self._voice, style
 
     async def run(self) -> Outcome:
-        """Holds the conversation until its line ends. Cancelling ends the line and stores what happened."""
+        """Holds the conversation until its line ends; `see_through` is due then. Cancelling ends the line and stores
+        what happened."""
         async with (
             self._journal,
             self._knowing,
@@ -112,6 +116,27 @@ class Call:
                 if self._keys_due:
                     self._keys_due.cancel()
         return self.outcome
+
+    async def see_through(self) -> None:
+        """Once the line is closed: waits for the tools that were acting as it ended, for they can't be taken back, and
+        journals what they came to, unless another line has taken the conversation over; that one asks them again, and
+        is told. Cancelling stops them where they are."""
+        acting, self._acting = self._acting, set()
+        if not acting:
+            return
+        try:
+            done, late = await asyncio.wait(acting, timeout=SEE_THROUGH_S)
+        finally:
+            for task in acting:
+                task.cancel()
+        if late:
+            log.warning("acting_cut_short", conversation=self.conversation.id, tools=len(late))
+            await asyncio.wait(late)
+        returned = [task.result() for task in done if not task.cancelled() and not task.exception()]
+        if returned:
+            async with self._journal:
+                for signal in returned:
+                    self._journal.append(self._timed(signal))
 
     async def _signals(self) -> AsyncIterator[Signal]:
         while (signal := await self._inbox.get()) is not None:
@@ -144,6 +169,7 @@ class Call:
                 running = self._start(self._run_tool(act))
                 if act.aside:
                     self._aside[act.call.id] = running
+                    running.add_done_callback(lambda _: self._aside.pop(act.call.id, None))
                 elif not act.acts:
                     self._looking_up.add(running)
                     running.add_done_callback(self._looking_up.discard)
@@ -271,17 +297,30 @@ class Call:
                 self._emit(self._clean(signal))
 
     async def _run_tool(self, act: a.RunTool) -> None:
-        if act.acts and not await self._journal.has_all(self._loop.time() + CONFIRM_S):
-            self._emit(Returned(at=0, id=act.call.id, error="what the caller said isn't stored yet"))
-            return
-        self._emit(self._clean(await run_tool(self.ports.tools, self.conversation.organisation, act)))
+        if act.acts:
+            self._emit(self._clean(await self._acted(act)))
+        else:
+            self._emit(self._clean(await run_tool(self.ports.tools, self.conversation.organisation, act)))
+
+    async def _acted(self, act: a.RunTool) -> Returned:
+        """Once it has begun, neither the end of the line nor anything else in the call stops it."""
+        if not await self._journal.has_all(self._loop.time() + CONFIRM_S):
+            return Returned(at=0, id=act.call.id, error="what the caller said isn't stored yet")
+        acting = asyncio.create_task(run_tool(self.ports.tools, self.conversation.organisation, act))
+        self._acting.add(acting)
+        returned = await asyncio.shield(acting)
+        self._acting.discard(acting)
+        return returned
 
     # --- small things ---
 
     def _emit(self, signal: Signal) -> None:
         """Puts a signal in the inbox; its time counts from now."""
+        self._inbox.put_nowait(self._timed(signal))
+
+    def _timed(self, signal: Signal) -> Signal:
         at = round((self._loop.time() - self._zero) * 1000) + signal.at
-        self._inbox.put_nowait(signal.model_copy(update={"at": at}))
+        return signal.model_copy(update={"at": at})
 
     def _start(self, work: Any) -> asyncio.Task[None]:
         return self._tasks.create_task(work)

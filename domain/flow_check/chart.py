@@ -39,6 +39,11 @@ def asks_model(node: Node) -> bool:
     return False
 
 
+def goes_on_talking(node: Node) -> bool:
+    """Whether the model answers here again and again, until something else than `always` leads on."""
+    return isinstance(node, Talk) and bool(node.prompt) and not node.collect
+
+
 def may_pass(node: Node) -> bool:
     """Whether a conversation may go through without anybody's being waited for."""
     match node:
@@ -132,7 +137,10 @@ class Chart:
         """Where a conversation may go from here, by whatever way, as far as it can ever be taken."""
         if isinstance(node, End):
             return []
-        targets = [edge.to for edge in node.edges if edge.to in self.nodes and not self.never(edge)]
+        edges = [edge for edge in node.edges if edge.to in self.nodes and not self.never(edge)]
+        if goes_on_talking(node):
+            edges = [edge for edge in edges if edge.when != "always" or edge.to == node.id]
+        targets = [edge.to for edge in edges]
         if any(edge.to == BACK for edge in node.edges):
             targets += self.listening
         if listens(node):

@@ -22,7 +22,10 @@ CODES: dict[str, tuple[Level, str]] = {
     "event-impossible": ("error", "There is no such event, or it can't happen at the node."),
     "condition-missing": ("error", "An edge of the kind `prompt` says nothing for the model to judge."),
     "prompt-never-asked": ("error", "An edge is judged by the model, but the node never asks it."),
-    "edge-never-taken": ("warning", "The edges before this one cover everything that it would lead on for."),
+    "edge-never-taken": (
+        "warning",
+        "The edge can't be taken: others before it cover everything, or nothing ever leaves the node that way.",
+    ),
     "back-from-nowhere": ("error", "An edge leads back, but the node is also reached by ordinary edges."),
     "no-failure-path": ("warning", "Nothing says what happens if the tool, message, transfer or handoff fails."),
     # equations
@@ -52,7 +55,7 @@ CODES: dict[str, tuple[Level, str]] = {
     # numbers and agents
     "bad-number": ("error", "A telephone number isn't one."),
     "number-kind": ("warning", "A telephone number is taken from a variable that holds no phone numbers."),
-    "no-number": ("warning", "A transfer names no number, and neither does the agent."),
+    "no-number": ("warning", "The caller may be put through, but neither the transfer nor the agent names a number."),
     "unknown-agent": ("error", "A handoff is to an agent that doesn't exist."),
     "handoff-to-itself": ("error", "A handoff is to the agent that the flow belongs to."),
     # hours

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from domain.events import is_event, kind_of
-from domain.flow_check.chart import Chart, listens
+from domain.flow_check.chart import Chart, goes_on_talking, listens
 from domain.flow_check.codes import found
 from schemas.finding import Finding
 from schemas.flow import BACK, Branch, End, Function, Handoff, Menu, Node, Sms, Talk, Transfer
@@ -77,7 +77,9 @@ def missing(chart: Chart) -> Iterator[Finding]:
         if (what := names.get(type(node))) and not any(
             e.when == "event" and e.condition == "failed" for e in node.edges
         ):
-            yield found("no-failure-path", node.id, f"nothing says what happens if {what} fails", _FAILS)
+            some = any(e.when == "event" and kind_of(e.condition) == "failed" for e in node.edges)
+            sentence = f"nothing says what happens if {what} fails{' for another reason' if some else ''}"
+            yield found("no-failure-path", node.id, sentence, _FAILS)
         seen = set[tuple[str, str]]()
         for edge in node.edges:
             way = (edge.when, "" if edge.when == "always" else edge.condition.strip())
@@ -87,6 +89,14 @@ def missing(chart: Chart) -> Iterator[Finding]:
                 sentence = f"the edge to {edge.to!r} is never taken: another one before it is for the same"
                 yield found("edge-never-taken", node.id, sentence, "Remove it, or change what it is for.")
             seen.add(way)
+        if goes_on_talking(node) and not any(edge.when in ("prompt", "equation") for edge in node.edges):
+            for edge in node.edges:
+                if edge.when == "always" and edge.to != node.id:
+                    sentence = (
+                        f"the edge to {edge.to!r} is never taken: the model goes on talking, and isn't told when not"
+                    )
+                    fix = "Add a prompt edge that says when to go on; lead `always` back to the node."
+                    yield found("edge-never-taken", node.id, sentence, fix)
         if isinstance(node, End) and node.edges:
             sentence = "an edge leads on from an end, where the call is over"
             yield found("edge-never-taken", node.id, sentence, "Remove the edge.")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import phonenumbers
 
+from domain.controls import TRANSFER_CALL
 from domain.flow_check.chart import Chart
 from domain.flow_check.codes import found
 from domain.template import placeholders
@@ -60,6 +61,14 @@ def check(chart: Chart) -> Iterator[Finding]:
 
 def agents(chart: Chart) -> Iterator[Finding]:
     """Transfers to nobody."""
+    if chart.agent and not chart.agent.transfer_number:
+        fix = "Give the agent a transfer number."
+        if TRANSFER_CALL in chart.agent.tools:
+            sentence = f"the model may use {TRANSFER_CALL!r}, and the agent has no transfer number"
+            yield found("no-number", "", sentence, fix)
+        if chart.agent.guardrails.then == "transfer":
+            sentence = "the agent's guardrails put the caller through, and it has no transfer number"
+            yield found("no-number", "", sentence, fix)
     for node in chart.flow.nodes:
         if isinstance(node, Transfer) and not node.number and chart.agent and not chart.agent.transfer_number:
             sentence = "the transfer names no number, and the agent has no transfer number either"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from domain.flow_check.chart import Chart, Terminal, circles, listens
+from domain.flow_check.chart import Chart, Terminal, circles, goes_on_talking, listens
 from domain.flow_check.codes import found
 from schemas.finding import Finding
 
@@ -44,5 +44,7 @@ def _dead_ends(chart: Chart) -> Iterator[Finding]:
         node = chart.nodes[id]
         # Without any edge at all, or with one into nothing or back, it is said already or no matter.
         told = any(edge.to not in chart.nodes for edge in node.edges) or not (node.edges or listens(node))
+        # And of an `always` that isn't gone domain.flow_check.edges tells.
+        told = told or (goes_on_talking(node) and all(edge.when == "always" for edge in node.edges))
         if not ways and not told:
             yield found("dead-end", id, "no way that can ever be taken leads on from here", fix)

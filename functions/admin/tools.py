@@ -1,6 +1,6 @@
 """Tools of an organisation's own: HTTP endpoints, MCP servers, and the secrets that they send."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 from fastapi import APIRouter, Depends
@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 from domain.acts import RunTool
 from domain.ports import Ports
 from domain.reply import run_tool
-from domain.tool_check import Finding, check_server, check_tool
+from domain.tool_check import Fault, check_server, check_tool
 from functions.admin.access import Doors, Organisation
 from functions.admin.listing import Cursor, Limit, Listing, listing, query
 from functions.admin.problems import Problem
@@ -243,10 +243,9 @@ def _same(param: str, given: str, path: str) -> None:
         raise Problem(422, "invalid", f"The {param} {given!r} isn't the address's, {path!r}.", param)
 
 
-def _refuse(findings: Any) -> None:
-    found: list[Finding] = list(findings)
-    if found:
-        raise Problem(422, "invalid", "; ".join(map(str, found)), found[0].param)
+def _refuse(findings: Iterable[Fault]) -> None:
+    if faults := list(findings):
+        raise Problem(422, "invalid", "; ".join(map(str, faults)), faults[0].param)
 
 
 async def _refuse_bad_verify(

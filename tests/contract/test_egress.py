@@ -190,12 +190,15 @@ def test_a_redirect_leads_nowhere_that_is_not_allowed(to: str) -> None:
     with_site(story)
 
 
-@pytest.mark.parametrize("to", ["file:///etc/passwd", "http://user:x@example.com/", "http://example.com:25/"])
+@pytest.mark.parametrize(
+    "to", ["file:///etc/passwd", "http://user:x@example.com/", "http://example.com:25/", "http://["]
+)
 def test_nor_to_what_is_no_plain_web_address(to: str) -> None:
     async def story(site: Site, where: str, egress: Egress) -> None:
         site.leads_to = to
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as problem:
             await egress.fetch("GET", f"http://{where}/away")
+        assert not isinstance(problem.value, NotSent), "the first server was asked"
 
     with_site(story)
 

@@ -159,7 +159,7 @@ def failed(answer: Callable[[], Response], acts: bool, **how: Any) -> tuple[str,
         (401, "did not accept our credentials", False),
         (404, "knows no such thing", True),
         (410, "knows no such thing", True),
-        (429, "was asked too often", False),
+        (422, "did not accept these values", False),
     ],
 )
 def test_a_service_that_refuses_did_not_act(status: int, says: str, look_up_knows: bool) -> None:
@@ -170,11 +170,26 @@ def test_a_service_that_refuses_did_not_act(status: int, says: str, look_up_know
         assert SECRET not in sentence
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("status", [304, 408, 409, 425, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize("acts", [True, False])
-def test_a_service_that_breaks_may_have_acted(status: int, acts: bool) -> None:
+def test_a_service_that_breaks_or_had_it_already_may_have_acted(status: int, acts: bool) -> None:
     _, known = failed(lambda: Response("", status_code=status), acts)
     assert not known
+
+
+@pytest.mark.parametrize("to", ["/orders/receipt", "/orders/1", "http://[", "http://user:x@example.com/"])
+def test_what_a_redirect_leads_to_says_nothing_of_what_was_done(to: str) -> None:
+    answers = iter([Response(status_code=303, headers={"location": to}), Response(status_code=404)])
+    _, known = failed(lambda: next(answers), acts=True)
+    assert not known
+
+
+def test_a_look_that_follows_what_was_done_is_its_answer() -> None:
+    service = Service()
+    answers = iter([Response(status_code=303, headers={"location": "/orders/receipt"}), JSONResponse({"number": 7})])
+    service.answer = lambda: next(answers)
+    result, asked = ran({"order_number": "1"}, service, acts=True, method="POST")
+    assert (result.output, [each["method"] for each in asked]) == ({"number": 7}, ["POST", "GET"])
 
 
 @pytest.mark.parametrize(

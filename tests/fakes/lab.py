@@ -136,6 +136,7 @@ class Lab:
         finally:
             self.begins = ports.clock.now() + timedelta(seconds=1)
             await caller.close()
+            await call.see_through()
             telling.cancel()
             await asyncio.wait([telling])
             if not telling.cancelled() and (problem := telling.exception()):

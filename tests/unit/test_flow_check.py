@@ -175,6 +175,8 @@ FOUND: list[tuple[str, str, tuple[Node, ...]]] = [
     ("edge-never-taken", "a", (start("a"), ask("a", "ok", edges=[{"to": "end"}, {"to": "a"}]), END)),
     ("edge-never-taken", "r", (start("r"), run("r", edges=[{"to": "end"}, event("end", "failed"), event("r", "failed")]), END)),
     ("edge-never-taken", "end", (start("end"), end("end", edges=[{"to": "end"}]))),
+    ("edge-never-taken", "a", (start("a"), talk("a", edges=[{"to": "end"}]), END)),
+    ("edge-never-taken", "a", (start("a"), talk("a", edges=[event("end", "silence"), {"to": "end"}]), END)),
     ("back-from-nowhere", "a", (start("a"), ask("a", "ok", to="@back"))),
     ("no-failure-path", "r", (start("r"), run("r", edges=[{"to": "end"}]), END)),
     ("no-failure-path", "t", (start("t"), {**transfer("t"), "edges": [event("end", "failed:busy")]}, END)),
@@ -292,6 +294,9 @@ def agent(**more: Any) -> AgentVersion:
         (agent(), ["agt_c"], ["unknown-agent"]),
         (agent(agent="agt_b"), ["agt_b"], ["handoff-to-itself"]),
         (agent(transfer_number=None), None, ["no-number"]),
+        (agent(tools=["transfer_call"], guardrails={"then": "transfer"}), None, []),
+        (agent(tools=["transfer_call"], transfer_number=None), None, ["no-number", "no-number"]),
+        (agent(guardrails={"then": "transfer"}, transfer_number=None), None, ["no-number", "no-number"]),
         (agent(fallback_number="+19995550"), None, ["bad-number"]),
         (agent(prompt="word " * 801), None, ["prompt-too-long"]),
     ],
@@ -304,6 +309,17 @@ def test_what_is_known_before_the_flow_begins_is_set() -> None:
     nodes = (start("end"), end("end", say="Hello {{word}}."))
     assert [finding.code for finding in check(flow(*nodes), TOOLS)] == ["never-set"]
     assert check(flow(*nodes), TOOLS, given=["word"]) == []
+
+
+def test_an_edge_that_the_model_is_never_told_to_take_leads_nowhere() -> None:
+    assert found(start("a"), talk("a", edges=[{"to": "end"}]), END) == {("edge-never-taken", "a")}
+    told = talk("a", edges=[judged("done", "end"), {"to": "end"}])
+    assert found(start("a"), told, END) == set()
+
+
+def test_a_transfer_that_fails_in_one_way_may_fail_in_others() -> None:
+    (finding,) = check(flow(start("t"), {**transfer("t"), "edges": [event("end", "failed:busy")]}, END), TOOLS)
+    assert finding.sentence == "nothing says what happens if the transfer fails for another reason"
 
 
 def test_the_witness_of_an_overlap_is_told() -> None:

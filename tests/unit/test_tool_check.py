@@ -35,6 +35,8 @@ def test_a_good_one() -> None:
     [
         ({"name": "Track"}, "name", "a-z"),
         ({"name": "book_appointment"}, "name", "platform's own"),
+        ({"name": "transfer_call"}, "name", "platform's own"),
+        ({"name": "go_on"}, "name", "platform's own"),
         ({"http": {"url": "ftp://x.example/{{id}}"}}, "http.url", "begin with https://"),
         ({"http": {"url": "https:///x"}}, "http.url", "begin with https://"),
         ({"http": {"url": "https://{{id}}.example.com/"}}, "http.url", "into its host"),
