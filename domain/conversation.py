@@ -31,7 +31,7 @@ from domain.values import valid
 from schemas import signals as s
 from schemas.agent import AgentVersion
 from schemas.conversation import Reply, Turn, Waterfall
-from schemas.flow import FlowState, Function, Handoff, Transfer
+from schemas.flow import FlowState, Function, Handoff, Talk, Transfer
 from schemas.organisation import Organisation
 from schemas.remark import Remark
 from schemas.tool import LONG_MS, Tool, ToolCall, ToolResult
@@ -709,7 +709,7 @@ class Conversation:
         """The model's sentence; or what is said in its place, and nothing more of this reply."""
         state, guardrails = self.state, self.version.guardrails
         assert state.flow
-        why = self._offence(sentence)
+        why = self._offence(sentence, " ".join(state.said))
         if not why:
             return self._say(sentence)
         state.guarded, state.requests = True, []
@@ -862,8 +862,13 @@ class Conversation:
             return "these words must not be sent"
         return ""
 
-    def _offence(self, text: str) -> str:
-        return offence(text, self.version, self._known_texts(), self.organisation.country)
+    def _offence(self, text: str, before: str = "") -> str:
+        """Why this must not be said; empty if it may be."""
+        assert self.state.flow
+        node = self.walk.nodes[self.state.flow.node]
+        told = [node.prompt, self.state.reason] if isinstance(node, Talk) else [self.state.reason]
+        country, instructions = self.organisation.country, [text for text in told if text]
+        return offence(text, self.version, self._known_texts(), country, before=before, instructions=instructions)
 
     def _move(self, flow: FlowState, moves: list[Remark]) -> Step | None:
         """Along the flow as the model judged: values first, then the way out."""
