@@ -5,6 +5,7 @@ second each, and its lexer knows more kinds of strings than anybody needs on an 
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 LONGEST = 1000
@@ -66,7 +67,8 @@ def refuse(equation: str, at: int, why: str) -> BadEquation:
     return BadEquation(f"{shown!r}, at character {at + 1}: {why}")
 
 
-def tokens(equation: str) -> list[Token]:
+@lru_cache(maxsize=4096)
+def tokens(equation: str) -> tuple[Token, ...]:
     """Raises BadEquation."""
     if len(equation) > LONGEST:
         raise refuse(equation, LONGEST, f"it is longer than {LONGEST} characters")
@@ -114,7 +116,7 @@ def tokens(equation: str) -> list[Token]:
         raise refuse(equation, len(equation), f"{open_brackets[-1]!r} isn't closed")
     if not found:
         raise refuse(equation, 0, "it is empty")
-    return found
+    return tuple(found)
 
 
 def _is_sign_of_a_number(found: list[Token]) -> bool:

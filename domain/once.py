@@ -17,7 +17,7 @@ from schemas.effect import Effect
 from schemas.tool import Tool, ToolCall, ToolResult
 
 KEPT = timedelta(days=7)
-"""How long it is known what came of an effect. No conversation goes on for longer."""
+"""How long it is known what came of an effect: longer than any conversation goes on, or asks again."""
 POLL_S = 0.25
 RECORD_S = 0.5
 """How long a result waits for its outcome to be stored, before it is told all the same."""

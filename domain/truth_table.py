@@ -126,7 +126,7 @@ def constants(equation: str) -> Mapping[str, tuple[Value, ...]]:
     for i, token in enumerate(found):
         if token.kind != "name":
             continue
-        near = [*found[max(i - 2, 0) : i], *found[i + 1 : i + 4]]
+        near = (*found[max(i - 2, 0) : i], *found[i + 1 : i + 4])
         if i + 1 < len(found) and found[i + 1].kind == "in":
             near = found[i + 1 : _closing(found, i + 2)]
         values = tuple(value for other in near if (value := _constant(other)) is not None)

@@ -4,9 +4,8 @@ import re
 from datetime import date
 from typing import Any
 
-import phonenumbers
-
 from domain.moment import Moment
+from domain.phone_number import is_number
 from schemas.variable import Variable
 
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
@@ -33,15 +32,6 @@ def valid(variable: Variable, value: Any, moment: Moment) -> bool:
         case "choice":
             return any(choice.value == value for choice in variable.choices)
         case "phone":
-            return _is_phone(value)
+            return is_number(value)
         case _:
             return True
-
-
-def _is_phone(value: str) -> bool:
-    try:
-        number = phonenumbers.parse(value)
-    except phonenumbers.NumberParseException:
-        return False
-    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return phonenumbers.is_possible_number(number) and e164 == value

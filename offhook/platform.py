@@ -11,6 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.wiring import open_ports
+from domain import flow_check
 from domain.ports import Ports
 from domain.reading import warm_up
 from functions import tasks, unsubscribe, webhooks
@@ -32,6 +33,7 @@ def platform(settings: Settings, ready: Callable[[], None] = lambda: None) -> St
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_ports(settings) as ports:
             warm_up()
+            flow_check.warm_up()
             await seed(ports)
             do_tasks(ports)
             take_events(ports)

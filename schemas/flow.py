@@ -98,7 +98,7 @@ class Menu(_Node):
 
 
 class Branch(_Node):
-    """Chooses by equations; the last edge must be `always`."""
+    """Chooses by equations, or lets the model judge; the last edge must be `always`."""
 
     type: Literal["branch"]
 

@@ -1,7 +1,11 @@
 """The flow's compiler: finds what would go wrong before it takes a call. Pure; nothing in it asks the world."""
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 
+from domain import conditions
 from domain.flow_check import (
     anywhere,
     edges,
@@ -78,9 +82,28 @@ def check(
 
 def refuse_if_broken(flow: Flow, tools: Collection[str]) -> None:
     """Raises FlowRefused with every error; warnings refuse nothing. `tools` are the names that the agent may use."""
-    findings = _found(Chart(flow, tools, None, None, frozenset()), _MAY_REFUSE)
-    if errors := [finding for finding in findings if finding.level == "error"]:
+    digest = hashlib.sha256(flow.model_dump_json().encode()).digest()
+    if errors := _errors(_Asked(digest, frozenset(tools), flow)):
         raise FlowRefused(errors)
+
+
+def warm_up() -> None:
+    """What the first flow would wait for."""
+    conditions.names("open")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    digest: bytes
+    tools: frozenset[str]
+    flow: Flow = field(compare=False)
+
+
+@lru_cache(maxsize=256)
+def _errors(asked: _Asked) -> tuple[Finding, ...]:
+    """Of the same flow with the same tools always the same: it is asked with every call that comes in."""
+    findings = _found(Chart(asked.flow, asked.tools, None, None, frozenset()), _MAY_REFUSE)
+    return tuple(finding for finding in findings if finding.level == "error")
 
 
 def _found(chart: Chart, checks: Iterable[Check]) -> list[Finding]:

@@ -2,28 +2,15 @@
 
 from collections.abc import Iterator
 
-import phonenumbers
-
 from domain.controls import TRANSFER_CALL
 from domain.flow_check.chart import Chart
 from domain.flow_check.codes import found
+from domain.phone_number import is_number
 from domain.template import placeholders
 from schemas.finding import Finding
 from schemas.flow import Handoff, Sms, Transfer
 
 _FIX = "Write it as E.164: +, country code, number, without blanks; or {{name}} for a variable that holds one."
-
-
-def is_number(text: str) -> bool:
-    """E.164, and of a length that its country has."""
-    try:
-        number = phonenumbers.parse(text)
-    except phonenumbers.NumberParseException:
-        return False
-    same = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) == text
-    # Not is_possible_number: it takes a local number, without its area code, for one.
-    reason = phonenumbers.is_possible_number_with_reason(number)
-    return same and reason == phonenumbers.ValidationResult.IS_POSSIBLE
 
 
 def check(chart: Chart) -> Iterator[Finding]:

@@ -144,7 +144,7 @@ class _Writing:
         try:
             found = tokens(equation)
         except BadEquation:
-            found = []
+            found = ()
         if found and is_foreign(found):
             return equation
         if found and (words := from_cel(found)):

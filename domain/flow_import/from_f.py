@@ -7,11 +7,11 @@ from typing import Any
 from domain import conditions
 from domain.conditions import BadEquation
 from domain.equation_tokens import tokens
-from domain.flow_check.numbers import is_number
 from domain.flow_import.imported import Imported, changed, extras, lost, made
 from domain.flow_import.judged import DONE, find_out
 from domain.flow_import.names import Ids, Variables
 from domain.foreign_equations import from_cel, is_foreign
+from domain.phone_number import is_number
 from domain.truth_table import truth
 from schemas.finding import Finding
 from schemas.flow_f import EdgeF, FlowF, NodeF, VariableF

@@ -7,10 +7,10 @@ from typing import Any
 
 from domain import conditions
 from domain.conditions import BadEquation
-from domain.flow_check.numbers import is_number
 from domain.flow_import.imported import BadFlow, Imported, changed, extras, lost, made
 from domain.flow_import.judged import DONE, find_out, opposite
 from domain.flow_import.names import Ids, Variables
+from domain.phone_number import is_number
 from schemas.finding import Finding
 from schemas.flow_v import DataV, EdgeV, FlowV, NodeV
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from domain.flow_check import FlowRefused, check, refuse_if_broken
+from domain.flow_check import FlowRefused, _errors, check, refuse_if_broken
 from domain.flow_check.codes import CODES
 from offhook.bench.agent import FLOW
 from offhook.seed import AGENTS, demo_version
@@ -244,13 +244,13 @@ def test_what_is_found(code: str, node: str, nodes: tuple[Node, ...]) -> None:
     findings = check(flow(*nodes), TOOLS)
     assert (code, node) in {(finding.code, finding.node) for finding in findings}
     assert all(finding.fix.endswith(".") and not finding.sentence.endswith(".") for finding in findings)
-    errors = {finding.code for finding in findings if finding.level == "error"}
+    errors = {finding.code for finding in check(flow(*nodes), TOOLS.keys()) if finding.level == "error"}
     if errors:
         with pytest.raises(FlowRefused) as refusal:
-            refuse_if_broken(flow(*nodes), TOOLS)
+            refuse_if_broken(flow(*nodes), TOOLS.keys())
         assert {finding.code for finding in refusal.value.findings} == errors
     else:
-        refuse_if_broken(flow(*nodes), TOOLS)
+        refuse_if_broken(flow(*nodes), TOOLS.keys())
 
 
 @pytest.mark.parametrize(
@@ -406,4 +406,21 @@ def test_twice_the_nodes_are_twice_the_work() -> None:
 def test_a_call_that_comes_in_costs_less_than_a_full_check() -> None:
     each = big(125)
     check(each, TOOLS)
+    _errors.cache_clear()
     assert work(lambda: refuse_if_broken(each, TOOLS.keys())) < 0.5 * work(lambda: check(each, TOOLS))
+
+
+def test_the_next_call_of_the_same_flow_costs_next_to_nothing() -> None:
+    first, next_one = big(125), big(125)
+    refuse_if_broken(first, TOOLS.keys())
+    assert work(lambda: refuse_if_broken(next_one, TOOLS.keys())) < 100
+    _errors.cache_clear()
+    assert work(lambda: refuse_if_broken(next_one, TOOLS.keys())) > 10_000
+
+
+def test_another_flow_and_other_tools_are_looked_at_anew() -> None:
+    refuse_if_broken(flow(start("r"), run("r"), END), {"anything"})
+    with pytest.raises(FlowRefused, match="'anything' doesn't exist"):
+        refuse_if_broken(flow(start("r"), run("r"), END), ())
+    with pytest.raises(FlowRefused, match="'hack' doesn't exist"):
+        refuse_if_broken(flow(start("r"), run("r", "hack"), END), {"anything"})
