@@ -100,6 +100,8 @@ class Egress:
         except TimeoutError:
             raise (Unavailable if sent else NotSent)(f"{host} took longer than {round(within_s * 1000)} ms") from None
         except httpx2.InvalidURL:
+            if sent:
+                raise Unavailable(f"{host} leads to what isn't an address") from None
             raise NotSent("this isn't an address") from None
         except NotSent as refused:
             raise (Unavailable if sent else NotSent)(str(refused)) from None
@@ -117,7 +119,7 @@ class Egress:
         trace: Any,
     ) -> Answer:
         timeouts = {"connect": min(within_s, CONNECT_S), "read": within_s, "write": within_s, "pool": within_s}
-        for _ in range(MOST_REDIRECTS + 1):
+        for redirects in range(MOST_REDIRECTS + 1):
             request = httpx2.Request(
                 method,
                 url.copy_with(fragment=None),
@@ -133,7 +135,7 @@ class Egress:
                     read = bytearray()
                     async for piece in response.stream:  # type: ignore[union-attr]
                         read += piece
-                    return Answer(response.status_code, dict(response.headers), bytes(read), str(url))
+                    return Answer(response.status_code, dict(response.headers), bytes(read), str(url), redirects > 0)
             finally:
                 await response.aclose()
             there = url.join(location)

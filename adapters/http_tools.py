@@ -11,15 +11,14 @@ from domain import json_path
 from domain.ports import Answer, NotSent, Secrets, TooBig, Unavailable, Web
 from domain.references import BadArgument, NoSecret, arguments_in, as_text, filled, path_with, secrets_in
 from domain.tool_check import WITH_BODY
+from domain.tool_limits import SHARE, too_long
 from schemas.http_tool import HttpTool
 from schemas.tool import ToolCall, ToolResult
 
 MOST_BYTES = 1_000_000
 """Of an answer."""
-MOST_OUTPUT = 32_000
-"""Bytes of it that are kept, as JSON: it goes to the model and into the journal."""
-SHARE = 0.95
-"""Of the tool's time: the rest is for telling what happened."""
+UNSURE = (408, 409, 425, 429)
+"""Statuses of 4xx that a request gets which was taken, or taken before, as well as one that wasn't."""
 
 log = structlog.get_logger()
 
@@ -34,9 +33,9 @@ class HttpTools:
         """What came of it; the arguments are known to be what its schema allows.
 
         A tool that acts and whose request never left has failed, as it has when the service says so (a status of 4xx).
-        Raises Unavailable when it can't be told: no answer once the request was on its way, a status of 5xx. A look-up
-        has failed only if what it looked for isn't there; anything else raises Unavailable. Cancelling abandons it; it
-        may still have acted."""
+        Raises Unavailable when it can't be told: no answer once the request was on its way, a status of 3xx or 5xx or
+        one that is UNSURE, or any that isn't success once a redirect was followed. A look-up has failed only if what it
+        looked for isn't there; anything else raises Unavailable. Cancelling abandons it; it may still have acted."""
         try:
             method, url, headers, body = await self._request(organisation, tool, call)
         except (BadArgument, NoSecret) as problem:
@@ -103,13 +102,20 @@ def _worked(tool: HttpTool, status: int) -> bool:
     return status in tool.http.success if tool.http.success else 200 <= status < 300
 
 
+def _refused(answer: Answer) -> bool:
+    """Whether a status that isn't success says that nothing was done. A page that a redirect leads to knows nothing of
+    the request before it."""
+    status = answer.status
+    return not answer.redirected and not 300 <= status < 400 and status < 500 and status not in UNSURE
+
+
 def _result(tool: HttpTool, call: ToolCall, answer: Answer) -> ToolResult:
     status = answer.status
     if not _worked(tool, status):
         sentence = _refusal(status)
         if status in (404, 410) and not tool.acts:
             return ToolResult(id=call.id, error=sentence, absent=True)
-        if tool.acts and status < 500:
+        if tool.acts and _refused(answer):
             return ToolResult(id=call.id, error=sentence)
         raise Unavailable(sentence)
     try:
@@ -166,6 +172,6 @@ def _output(tool: HttpTool, body: bytes) -> dict[str, Any]:
         output = {field: json_path.find(path, answer) for field, path in tool.http.output.items()}
     else:
         output = answer if isinstance(answer, dict) else {"result": answer}
-    if (size := len(orjson.dumps(output))) > MOST_OUTPUT:
-        raise ValueError(f"the service's answer is too long ({size} bytes): take fewer fields of it")
+    if why := too_long(len(orjson.dumps(output))):
+        raise ValueError(f"the service's {why}: take fewer fields of it")
     return output

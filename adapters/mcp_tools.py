@@ -18,6 +18,7 @@ from domain import parameters
 from domain.ports import Clock, Documents, NotSent, Secrets, TooBig, Unavailable
 from domain.references import NoSecret, filled, secrets_in
 from domain.tool_check import CALLABLE
+from domain.tool_limits import SHARE, too_long
 from schemas.mcp_server import ChosenTool, ListedTool, McpListing, McpServer
 from schemas.tool import ToolCall, ToolResult
 
@@ -38,10 +39,7 @@ MOST_LISTING = 600_000
 """Bytes, as it is stored."""
 MOST_BYTES = 2_000_000
 """Of an answer."""
-MOST_OUTPUT = 32_000
-"""Bytes of a result that are kept, as JSON."""
 MOST_ERROR = 500
-SHARE = 0.95
 
 log = structlog.get_logger()
 
@@ -264,9 +262,10 @@ def _result(call: ToolCall, acts: bool, server: str, result: Any) -> ToolResult:
         packed = orjson.dumps(output)
     except TypeError:  # numbers beyond 64 bits, half characters: no journal keeps them
         packed = b""
-    if packed and len(packed) <= MOST_OUTPUT:
+    problem = too_long(len(packed)) if packed else "answer can't be stored"
+    if not problem:
         return ToolResult(id=call.id, output=orjson.loads(packed))
-    why = f"{server}'s answer is too long ({len(packed)} bytes)" if packed else f"{server}'s answer can't be stored"
+    why = f"{server}'s {problem}"
     if not acts:
         raise Unavailable(why)
     log.warning("tool_answer_unreadable", tool=call.tool, why=why)
