@@ -1,6 +1,7 @@
 """Connections to one of Google's gRPC services, as many as its open streams need."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -80,12 +81,13 @@ class GrpcChannels(Generic[Stub]):
         from google.api_core.grpc_helpers_async import create_channel
 
         channel: Any
-        if self._insecure:
-            channel = grpc.aio.insecure_channel(self._endpoint, options=OPTIONS)
-        else:
-            channel = create_channel(
-                self._endpoint, credentials=self._credentials, default_scopes=(SCOPE,), options=OPTIONS
-            )
+        with _wakeups_that_never_block():
+            if self._insecure:
+                channel = grpc.aio.insecure_channel(self._endpoint, options=OPTIONS)
+            else:
+                channel = create_channel(
+                    self._endpoint, credentials=self._credentials, default_scopes=(SCOPE,), options=OPTIONS
+                )
         self._channels.append(_Channel(channel, self._stub(channel)))
         return self._channels[-1]
 
@@ -95,6 +97,27 @@ class _Channel(Generic[Stub]):
         self.channel = channel
         self.stub = stub
         self.streams = 0
+
+
+@contextmanager
+def _wakeups_that_never_block() -> Iterator[None]:
+    """For the making of a channel. The first one makes gRPC's only thread for events, and the pair of sockets by which
+    that wakes the loop: it writes a byte for each event, and the loop reads one a turn. So a loop that was busy for a
+    while is some 280 bytes behind; then the socket is full, the thread waits for room, and from then on each event of
+    every stream takes a turn of its own, long after the loop has time again. A write that finds no room isn't needed:
+    there are bytes enough to wake it."""
+    make = socket.socketpair
+
+    def pair(*args: Any, **more: Any) -> tuple[socket.socket, socket.socket]:
+        reads, writes = make(*args, **more)
+        writes.setblocking(False)
+        return reads, writes
+
+    socket.socketpair = pair
+    try:
+        yield
+    finally:
+        socket.socketpair = make
 
 
 def default_credentials(scope: str = SCOPE) -> "Credentials":

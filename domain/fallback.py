@@ -49,8 +49,6 @@ NEXT_WORD_S = 3.0
 VOICE_S, LAST_VOICE_S = 1.0, 2.0
 """How long a voice may keep the caller waiting for a sentence, its first sound and all gaps together. The phrase book
 asks for patience meanwhile."""
-LOOK_S, LATE_S, SOON_S = 0.1, 0.01, 1e-6
-"""So often it is looked how late it is; by so much the loop must be late itself for that to count; and this is now."""
 FAILURES = 3
 """In a row, after which a provider rests."""
 REST_S = 30.0
@@ -175,30 +173,22 @@ class _Fallback(Generic[P]):
 
 
 class _Bound:
-    """When something is owed, while somebody waits for it or not yet. Time by which this process itself is late isn't
-    the provider's: an answer takes a dozen turns of the loop, so that a loop which is late by 200 ms at each of them
-    would find that every provider of every call had failed at once."""
+    """When something is owed, while somebody waits for it or not yet."""
 
     def __init__(self) -> None:
         self._by: float | None = None
         self._wait: asyncio.Timeout | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     def set(self, by: float | None) -> None:
         self._by = by
-        self._watch()
-
-    @property
-    def left(self) -> float:
-        """So many seconds are left; none are owed without a bound."""
-        return self._by - _now() if self._by is not None else 0
+        if self._wait and not self._wait.expired():
+            self._wait.reschedule(by)
 
     async def next(self, stream: AsyncIterator[T], what: str) -> T:
         """The stream's next. Raises StopAsyncIteration, and Unavailable for all that went wrong: a provider's bug is
         the provider's failure. Cancelling cancels the stream."""
         try:
-            async with asyncio.timeout(None) as self._wait:
-                self._watch()
+            async with asyncio.timeout_at(self._by) as self._wait:
                 return await anext(stream)
         except (StopAsyncIteration, Unavailable):
             raise
@@ -209,27 +199,6 @@ class _Bound:
             raise Unavailable(f"it broke ({type(bug).__name__})") from bug
         finally:
             self._wait = None
-            self._watch()
-
-    def _watch(self) -> None:
-        """Looks soon how late it is, if somebody waits."""
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-        if self._by is not None and self._wait and not self._wait.expired():
-            due = min(self._by, _now() + LOOK_S)
-            self._timer = asyncio.get_running_loop().call_at(due, self._look, due)
-
-    def _look(self, due: float) -> None:
-        assert self._by is not None
-        assert self._wait
-        now = _now()
-        if now - due > LATE_S:
-            self._by += now - due
-        if self._by - now > SOON_S:
-            self._watch()
-        else:
-            self._wait.reschedule(now)
 
 
 class _Tape(Generic[T]):
@@ -453,11 +422,12 @@ class _Text(_Tape[str]):
 
     def wait(self) -> None:
         """The voice is waited for from now on."""
-        self.bound.set(_now() + self._credit if self._unspoken else None)
+        self._since = _now()
+        self.bound.set(self._since + self._credit if self._unspoken else None)
 
     def heard(self, piece: bytes | Spoken) -> None:
         """What it gave. Raises Unavailable if it spoke without a sound."""
-        self._credit = self.bound.left
+        self._credit -= _now() - self._since
         if isinstance(piece, bytes):
             self.sounded = self.sounded or bool(piece)
             self._credit += milliseconds(piece) / 1000

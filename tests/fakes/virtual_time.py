@@ -30,19 +30,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
-    def pass_by(self, seconds: float) -> None:
-        """So much time goes by in which the loop does nothing else."""
-        self._jumping.now += seconds
-
-
-async def busy(turn_s: float) -> None:
-    """Something else in the loop takes so long at each of its turns, until cancelled."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualLoop)
-    while True:
-        loop.pass_by(turn_s)
-        await asyncio.sleep(0)
-
 
 def run(story: Coroutine[Any, Any, T]) -> T:
     """Runs it in virtual time."""

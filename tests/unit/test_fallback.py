@@ -90,37 +90,6 @@ def test_a_brain_that_says_nothing_or_breaks_is_spoken_for() -> None:
     assert thoughts(brains([], [KeyError("candidates")], ["Hello."])) == ("Hello.", 0)
 
 
-@pytest.mark.parametrize("turn_s", [0.05, 0.3])
-def test_what_we_are_late_ourselves_is_nobody_s_failure(turn_s: float) -> None:
-    """An answer comes through a dozen turns of the loop, each of which takes as long as all that the others do in it."""
-
-    class Punctual:
-        async def think(self, prompt: Prompt) -> AsyncIterator[Words]:
-            for _ in range(12):
-                await asyncio.sleep(0)
-            yield Words("Hello.")
-
-    async def story() -> str:
-        busy = asyncio.ensure_future(virtual_time.busy(turn_s))
-        brain = FallbackBrain([Provider("a", Punctual()), Provider("b", ScriptedBrain(["Never asked."]))])
-        said = "".join([thought.text async for thought in brain.think(PROMPT) if isinstance(thought, Words)])
-        busy.cancel()
-        return said
-
-    assert virtual_time.run(story()) == "Hello."
-
-
-def test_a_brain_that_hangs_is_spoken_for_also_when_we_are_late() -> None:
-    async def story() -> float:
-        busy = asyncio.ensure_future(virtual_time.busy(0.3))
-        async for thought in brains([600.0], ["Hello."]).think(PROMPT):
-            if isinstance(thought, Words):
-                busy.cancel()
-        return asyncio.get_running_loop().time()
-
-    assert BRAIN_S < virtual_time.run(story()) < 10 * BRAIN_S
-
-
 def test_half_a_sentence_is_forgotten() -> None:
     assert thoughts(brains(["We are open from ", REFUSED], ["From nine to five."]))[0] == "From nine to five."
 
@@ -168,7 +137,7 @@ def test_words_are_handed_out_as_they_come() -> None:
         brain = brains(["One is said. ", 1.0, "Two", 1.0, " is too."])
         return [asyncio.get_running_loop().time() async for _ in brain.think(PROMPT)]
 
-    assert virtual_time.run(story()) == pytest.approx([0, 1, 2, 2])
+    assert virtual_time.run(story()) == [0, 1, 2, 2]
 
 
 def test_the_model_s_name_is_the_first_provider_s() -> None:
@@ -395,7 +364,7 @@ def test_a_voice_that_hangs_is_spoken_for_in_time() -> None:
             return asyncio.get_running_loop().time()
         raise AssertionError("nothing was said")
 
-    assert virtual_time.run(story()) == pytest.approx(VOICE_S)
+    assert virtual_time.run(story()) == VOICE_S
 
 
 def test_a_broken_sentence_is_said_again_whole_and_those_before_it_are_not() -> None:
