@@ -45,7 +45,13 @@ def test_two_calls_are_measured_beside_one(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another thing there")
 def test_an_interrupted_bench_leaves_no_process() -> None:
-    command = subprocess.Popen([*BENCH, "--calls", "1", "--seconds", "60"], stderr=subprocess.PIPE, text=True)
+    # What runs in the background ignores Ctrl-C, and so does what it starts: these tests may.
+    command = subprocess.Popen(
+        [*BENCH, "--calls", "1", "--seconds", "60"],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     try:
         mother = psutil.Process(command.pid)
         deadline = time.monotonic() + LONGEST_S
