@@ -4,10 +4,8 @@ English only so far. What is said is read again as the same value (see `domain.r
 
 from datetime import date, timedelta
 
-import phonenumbers
-from phonenumbers import PhoneNumberFormat
-
 from domain.moment import Moment
+from domain.phone_number import as_written
 from schemas.variable import Kind, Value, Variable
 
 _NEXT_TIME = timedelta(days=300)
@@ -67,13 +65,8 @@ def _time(clock: str) -> str:
 
 def _phone(e164: str, country: str) -> str:
     """Digit by digit, a comma (a short pause) between the groups that the country writes; from abroad with its code."""
-    try:
-        number = phonenumbers.parse(e164)
-    except phonenumbers.NumberParseException as error:
-        raise ValueError(e164) from error
-    is_domestic = number.country_code == phonenumbers.country_code_for_region(country)
-    form = PhoneNumberFormat.NATIONAL if is_domestic else PhoneNumberFormat.INTERNATIONAL
-    groups = "".join(sign if sign.isdigit() else " " for sign in phonenumbers.format_number(number, form)).split()
+    written, is_domestic = as_written(e164, country)
+    groups = "".join(sign if sign.isdigit() else " " for sign in written).split()
     spoken = ", ".join(" ".join(group) for group in groups)
     return spoken if is_domestic else f"plus {spoken}"
 

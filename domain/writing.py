@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-import phonenumbers
-from phonenumbers import PhoneNumberFormat
-
 from domain.moment import Moment
+from domain.phone_number import as_written
 from schemas.variable import Kind, Value
 
 _NEXT_TIME = timedelta(days=300)
@@ -84,7 +82,7 @@ def write(kind: Kind, value: Value, moment: Moment, language: str = "en-US") -> 
             case "time" if known and _HALF_DAYS.get(language, known.half_days):
                 return _time(str(value))
             case "phone":
-                return _phone(str(value), moment.country)
+                return as_written(str(value), moment.country)[0]
     except ValueError:
         pass
     if isinstance(value, bool) and known:
@@ -103,14 +101,3 @@ def _time(clock: str) -> str:
     if not (0 <= hour < 24 and 0 <= minute < 60):
         raise ValueError(clock)
     return f"{(hour - 1) % 12 + 1}:{minute:02} {'PM' if hour >= 12 else 'AM'}"
-
-
-def _phone(e164: str, country: str) -> str:
-    """As the country writes it; from abroad with its code."""
-    try:
-        number = phonenumbers.parse(e164)
-    except phonenumbers.NumberParseException as error:
-        raise ValueError(e164) from error
-    is_domestic = number.country_code == phonenumbers.country_code_for_region(country)
-    form = PhoneNumberFormat.NATIONAL if is_domestic else PhoneNumberFormat.INTERNATIONAL
-    return phonenumbers.format_number(number, form)
