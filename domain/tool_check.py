@@ -36,10 +36,6 @@ _OURS = {
 """Headers that are the platform's own."""
 
 
-class ToolRefused(ValueError):
-    """A definition that can't be used. The message says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong."""
