@@ -18,7 +18,7 @@ from domain.backchannel import is_backchannel
 from domain.controls import CONTROLS, END_CALL, PRESS_KEYS, TRANSFER_CALL
 from domain.endpointing import silence_ms
 from domain.flow import SEND_SMS, Walk
-from domain.guardrails import offence
+from domain.guardrails import offence, offence_in
 from domain.hours import is_open
 from domain.moment import Moment
 from domain.reading import completeness, wish
@@ -858,17 +858,27 @@ class Conversation:
         known = self.state.flow.variables.values()
         if call.tool == SEND_SMS and (to := call.arguments.get("to")) and to != self.state.caller and to not in known:
             return "a message goes to the caller, or to a number that they gave"
-        if call.tool == SEND_SMS and self._offence(str(call.arguments.get("text", ""))):
+        written = {"text": str(call.arguments.get("text", ""))}
+        if call.tool == SEND_SMS and offence_in(written, *self._guarded_by, instructions=self._instructions):
             return "these words must not be sent"
         return ""
 
     def _offence(self, text: str, before: str = "") -> str:
         """Why this must not be said; empty if it may be."""
+        return offence(text, *self._guarded_by, before=before, instructions=self._instructions)
+
+    @property
+    def _guarded_by(self) -> tuple[AgentVersion, Iterator[str], str]:
+        """What words are held against: the version, all that is known, the country."""
+        return self.version, self._known_texts(), self.organisation.country
+
+    @property
+    def _instructions(self) -> list[str]:
+        """What the model was told besides the version's prompt."""
         assert self.state.flow
         node = self.walk.nodes[self.state.flow.node]
         told = [node.prompt, self.state.reason] if isinstance(node, Talk) else [self.state.reason]
-        country, instructions = self.organisation.country, [text for text in told if text]
-        return offence(text, self.version, self._known_texts(), country, before=before, instructions=instructions)
+        return [text for text in told if text]
 
     def _move(self, flow: FlowState, moves: list[Remark]) -> Step | None:
         """Along the flow as the model judged: values first, then the way out."""

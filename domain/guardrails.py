@@ -1,5 +1,5 @@
-"""What an agent must never say: each sentence of a model's is checked before it is spoken, and what it writes in a
-tool's arguments before the tool is run."""
+"""What an agent must never say: each sentence of a model's is checked before it is spoken, and each message
+that it writes before it is sent."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
