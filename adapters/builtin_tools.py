@@ -13,6 +13,7 @@ from adapters.appointment_tools import (
     ListAppointments,
 )
 from domain.ports import Calendars, Clock, Declined, Documents
+from domain.unfit import first_fault
 from schemas.organisation import Organisation
 from schemas.tool import Tool, ToolCall, ToolResult
 
@@ -71,8 +72,7 @@ class BuiltinTools:
             given = {name: value for name, value in call.arguments.items() if value is not None}
             return ToolResult(id=call.id, output=await run(organisation, kind.model_validate(given), call))
         except ValidationError as problem:
-            first = problem.errors()[0]
-            return ToolResult(id=call.id, error=f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+            return ToolResult(id=call.id, error=first_fault(problem))
         except Declined as problem:
             return ToolResult(id=call.id, error=str(problem))
 

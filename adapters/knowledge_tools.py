@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from domain.knowing import told
 from domain.ports import Documents, Knowledge, Unavailable
+from domain.unfit import first_fault
 from schemas.organisation import Organisation
 from schemas.tool import Tool, ToolCall, ToolResult
 
@@ -44,8 +45,7 @@ class KnowledgeTools:
                 return ToolResult(id=call.id, error="this agent has no documents to search")
             found = await self._knowledge.search(organisation.id, query, documents)
         except ValidationError as problem:
-            first = problem.errors()[0]
-            return ToolResult(id=call.id, error=f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+            return ToolResult(id=call.id, error=first_fault(problem))
         except Unavailable as problem:
             return ToolResult(id=call.id, error=f"the documents can't be searched just now: {problem}")
         passages = [{"source": each.title, "text": each.text} for each in told(found)]

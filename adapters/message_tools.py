@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from domain.outbox import Outbox, Unsendable, address_of, message_id
 from domain.ports import Clock
+from domain.unfit import first_fault
 from schemas.organisation import Organisation
 from schemas.outbound_message import OutboundMessage
 from schemas.tool import Tool, ToolCall, ToolResult
@@ -43,8 +44,7 @@ class MessageTools:
             wanted = SendSms.model_validate(call.arguments)
             message = await self._send(organisation, wanted, call)
         except ValidationError as problem:
-            first = problem.errors()[0]
-            return ToolResult(id=call.id, error=f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+            return ToolResult(id=call.id, error=first_fault(problem))
         except Unsendable as problem:
             return ToolResult(id=call.id, error=str(problem))
         if message.state == "suppressed":

@@ -1,12 +1,12 @@
 """All tools that an organisation's agents may use: the platform's own, its HTTP endpoints, its MCP servers'."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import structlog
 from pydantic import ValidationError
@@ -16,7 +16,8 @@ from adapters.mcp_tools import McpTools
 from domain import parameters
 from domain.once import NotBegun, Once
 from domain.ports import Clock, Documents, Found, Tools, Unavailable
-from domain.tool_check import check_server, check_tool
+from domain.tool_check import Fault, check_server, check_tool
+from domain.unfit import first_fault
 from schemas.http_tool import HttpTool
 from schemas.mcp_server import ListedTool, McpServer
 from schemas.organisation import Organisation
@@ -31,6 +32,8 @@ MOST = 300
 """Definitions of each kind."""
 
 log = structlog.get_logger()
+
+_Defined = TypeVar("_Defined", HttpTool, McpServer)
 
 
 @dataclass(frozen=True)
@@ -172,24 +175,23 @@ def _plain(tool: HttpTool) -> Tool:
 
 def _usable_tool(found: Found, taken: Mapping[str, object]) -> HttpTool | None:
     """None for one that can't be used: it doesn't hide the others."""
-    try:
-        tool = HttpTool.model_validate(found.document)
-        problem = next(check_tool(tool, taken), None)
-    except ValidationError as error:
-        tool, problem = None, error.errors()[0]["msg"]  # type: ignore[assignment]
-    if problem:
-        log.warning("tool_left_out", path=found.path, why=str(problem))
-        return None
-    return tool
+    return _usable(found, HttpTool, lambda tool: check_tool(tool, taken), "tool_left_out")
 
 
 def _usable_server(found: Found) -> McpServer | None:
+    return _usable(found, McpServer, check_server, "mcp_server_left_out")
+
+
+def _usable(
+    found: Found, kind: type[_Defined], check: Callable[[_Defined], Iterator[Fault]], left_out: str
+) -> _Defined | None:
+    """None for one that can't be used: it doesn't hide the others."""
     try:
-        server = McpServer.model_validate(found.document)
-        problem = next(check_server(server), None)
-    except ValidationError as error:
-        server, problem = None, error.errors()[0]["msg"]  # type: ignore[assignment]
-    if problem:
-        log.warning("mcp_server_left_out", path=found.path, why=str(problem))
+        defined = kind.model_validate(found.document)
+        fault = next(map(str, check(defined)), "")
+    except ValidationError as problem:
+        fault = first_fault(problem)
+    if fault:
+        log.warning(left_out, path=found.path, why=fault)
         return None
-    return server
+    return defined

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from domain.flow_import import BadFlow, Format, format_of, read_flow, why_not
+from domain.flow_import import BadFlow, Format, format_of, read_flow
+from domain.unfit import why_unfit
 from schemas.agent import Agent, AgentVersion
 from schemas.finding import Finding
 from schemas.flow import Flow
@@ -62,7 +63,7 @@ def load(path: Path) -> FlowFile:
                 imported = read_flow(data)
                 return FlowFile(path, text, kind, imported.flow, losses=imported.losses)
     except ValidationError as problem:
-        raise BadFile(f"{path}: {why_not(problem)}") from None
+        raise BadFile(f"{path}: {why_unfit(problem)}") from None
     except BadFlow as problem:
         raise BadFile(f"{path}: {problem}") from None
     raise BadFile(f"{path}: {NEITHER}")
@@ -77,7 +78,7 @@ def load_tools(path: Path) -> dict[str, Tool]:
     try:
         tools = [Tool.model_validate(each) for each in listed]
     except ValidationError as problem:
-        raise BadFile(f"{path}: {why_not(problem)}") from None
+        raise BadFile(f"{path}: {why_unfit(problem)}") from None
     return {tool.name: tool for tool in tools}
 
 

@@ -6,10 +6,11 @@ from pydantic import BaseModel, ValidationError
 
 from domain.flow_import import from_f, from_v
 from domain.flow_import.imported import BadFlow, Imported
+from domain.unfit import why_unfit
 from schemas.flow_f import FlowF
 from schemas.flow_v import FlowV
 
-__all__ = ["BadFlow", "Format", "Imported", "format_of", "read_flow", "why_not"]
+__all__ = ["BadFlow", "Format", "Imported", "format_of", "read_flow"]
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
@@ -48,11 +49,4 @@ def _parsed(kind: type[_Kind], data: Any) -> _Kind:
     try:
         return kind.model_validate(data)
     except ValidationError as problem:
-        raise BadFlow(why_not(problem)) from None
-
-
-def why_not(problem: ValidationError) -> str:
-    """The first things that are wrong with a document, each with its place."""
-    told = [f"{'.'.join(map(str, error['loc'])) or 'document'}: {error['msg']}" for error in problem.errors()[:3]]
-    more = problem.error_count() - len(told)
-    return "; ".join(told) + (f"; and {more} more" if more else "")
+        raise BadFlow(why_unfit(problem)) from None

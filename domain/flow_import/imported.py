@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ValidationError
 
 from domain.flow_check.codes import found
+from domain.unfit import first_fault
 from schemas.finding import Finding
 from schemas.flow import Flow
 
@@ -44,5 +45,4 @@ def made(data: Mapping[str, object], losses: Iterable[Finding]) -> Imported:
     try:
         return Imported(Flow.model_validate(data), tuple(losses))
     except ValidationError as problem:
-        error = problem.errors()[0]
-        raise BadFlow(f"{'.'.join(map(str, error['loc']))}: {error['msg']}") from None
+        raise BadFlow(first_fault(problem)) from None
