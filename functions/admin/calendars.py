@@ -7,13 +7,13 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
 
 from domain import slots
-from domain.ports import Declined, Offer, Ports, Taken, Where
+from domain.ports import Declined, Offer, Taken
 from functions.admin.access import Doors, Organisation
-from functions.admin.listing import Cursor, Limit, Listing, listing, query
+from functions.admin.listing import Cursor, Limit, Listing, listing, matching, query
 from functions.admin.problems import Problem
+from functions.admin.stored import owner_of
 from schemas.appointment import Appointment, Booking
 from schemas.calendar import Calendar, Minutes
-from schemas.organisation import Organisation as Owner
 
 router = APIRouter(prefix="/api/v1")
 LONGEST_RANGE = timedelta(days=31)
@@ -95,7 +95,7 @@ async def free(
     """When an appointment can begin, from one day to another (a month at most)."""
     if last is not None and not timedelta() <= last - first <= LONGEST_RANGE:
         raise Problem(422, "invalid", "Ask for a month at most, from one day to a later one.", "to")
-    owner = await _owner(ports, organisation)
+    owner = await owner_of(ports, organisation)
     try:
         offer: Offer = await ports.calendars.offer(owner, id, first, last or first, minutes=minutes or 0)
     except Declined as problem:
@@ -113,7 +113,7 @@ async def book(
     """Books, once per key. 409 `declined` says why it can't be booked, and when it could be."""
     booking = Booking(**wanted.model_dump(exclude={"key"}))
     key = wanted.key or idempotency_key
-    owner = await _owner(ports, organisation)
+    owner = await owner_of(ports, organisation)
     try:
         return await ports.calendars.book(owner, booking, f"api:{key}" if key else "")
     except Declined as problem:
@@ -123,7 +123,7 @@ async def book(
 @router.get("/appointments/{id}")
 async def appointment(ports: Doors, organisation: Organisation, id: str) -> Appointment:
     """One appointment."""
-    if found := await ports.calendars.get(await _owner(ports, organisation), id):
+    if found := await ports.calendars.get(await owner_of(ports, organisation), id):
         return found
     raise Problem(404, "not_found", f"There is no appointment {id!r}.", "id")
 
@@ -133,13 +133,9 @@ async def cancel(ports: Doors, organisation: Organisation, id: str) -> Appointme
     """Cancels it. One that is cancelled already comes back as it is."""
     await appointment(ports, organisation, id)
     try:
-        return await ports.calendars.cancel(await _owner(ports, organisation), id)
+        return await ports.calendars.cancel(await owner_of(ports, organisation), id)
     except Declined as problem:
         raise Problem(409, "declined", str(problem)) from None
-
-
-async def _owner(ports: Ports, organisation: str) -> Owner:
-    return Owner.model_validate(await ports.documents.get(f"organisations/{organisation}"))
 
 
 def _with_others(problem: Declined) -> str:
@@ -175,7 +171,6 @@ async def appointments(
     cursor: Cursor = None,
 ) -> Listing[Appointment]:
     """The organisation's appointments, the last booked first."""
-    asked = {"date": date, "conversation": conversation, "phone": phone, "calendar": calendar, "state": state}
-    where = [Where(field, "==", value) for field, value in asked.items() if value is not None]
+    where = matching(date=date, conversation=conversation, phone=phone, calendar=calendar, state=state)
     page = await query(ports, f"organisations/{organisation}/appointments", where, "-booked_at", limit, cursor)
     return listing(page, Appointment)

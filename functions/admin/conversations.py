@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter
 
-from domain.ports import Ports, Where
+from domain.past import path_of
+from domain.ports import Ports
 from functions.admin.access import Doors, Organisation
-from functions.admin.listing import Cursor, Limit, Listing, listing, query
-from functions.admin.problems import Problem
+from functions.admin.listing import Cursor, Limit, Listing, listing, matching, query
+from functions.admin.stored import find
 from functions.analyse import turns_of
 from schemas.conversation import Conversation, FullConversation, Message, Turn
 
@@ -23,8 +24,7 @@ async def conversations(
     cursor: Cursor = None,
 ) -> Listing[Conversation]:
     """The organisation's conversations, the newest first."""
-    asked = {"call_sid": call_sid, "agent": agent, "state": state}
-    where = [Where(field, "==", value) for field, value in asked.items() if value is not None]
+    where = matching(call_sid=call_sid, agent=agent, state=state)
     page = await query(ports, f"organisations/{organisation}/conversations", where, "-started_at", limit, cursor)
     return listing(page, Conversation)
 
@@ -60,8 +60,5 @@ def messages_of(turn: Turn) -> list[Message]:
 
 
 async def _find(ports: Ports, organisation: str, id: str) -> tuple[str, Conversation]:
-    path = f"organisations/{organisation}/conversations/{id}"
-    stored = await ports.documents.get(path) if id.isidentifier() else None
-    if stored is None:
-        raise Problem(404, "not_found", f"There is no conversation {id!r}.", "id")
-    return path, Conversation.model_validate(stored)
+    stored = await find(ports, organisation, "conversations", id, "conversation")
+    return path_of(organisation, id), Conversation.model_validate(stored)

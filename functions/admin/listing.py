@@ -5,7 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import Query
 from pydantic import BaseModel
 
-from domain.ports import Page, Ports
+from domain.ports import Page, Ports, Where
 from functions.admin.problems import Problem
 
 T = TypeVar("T")
@@ -26,6 +26,11 @@ async def query(ports: Ports, collection: str, where: Any, order: str, limit: in
         return await ports.documents.query(collection, where, order, limit, cursor)
     except ValueError:
         raise Problem(400, "cursor_invalid", "This cursor isn't one that this list gave.", "cursor") from None
+
+
+def matching(**asked: str | None) -> list[Where]:
+    """The fields that are asked for, each to be like this."""
+    return [Where(field, "==", value) for field, value in asked.items() if value is not None]
 
 
 def listing(page: Page, kind: type[T]) -> Listing[T]:

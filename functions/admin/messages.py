@@ -8,11 +8,12 @@ from fastapi import APIRouter, Header, Response
 from pydantic import AwareDatetime, Field
 
 from domain.outbox import Unsendable, address_of, fill, message_id
-from domain.ports import Ports, Taken, Where
+from domain.ports import Ports, Taken
 from domain.template import misspelt, placeholders
 from functions.admin.access import Doors, Organisation
-from functions.admin.listing import Cursor, Limit, Listing, listing, query
+from functions.admin.listing import Cursor, Limit, Listing, listing, matching, query
 from functions.admin.problems import Problem
+from functions.admin.stored import find, owner_of
 from functions.appointment_messages import KINDS
 from functions.messages import outbox
 from functions.opt_outs import opt_out, path_of
@@ -141,8 +142,7 @@ async def messages(
     cursor: Cursor = None,
 ) -> Listing[OutboundMessage]:
     """What was sent, and what will be: the last scheduled first."""
-    asked = {"state": state, "conversation": conversation}
-    where = [Where(field, "==", value) for field, value in asked.items() if value is not None]
+    where = matching(state=state, conversation=conversation)
     page = await query(ports, f"organisations/{organisation}/messages", where, "-created_at", limit, cursor)
     return listing(page, OutboundMessage)
 
@@ -150,10 +150,7 @@ async def messages(
 @router.get("/messages/{id}")
 async def message(ports: Doors, organisation: Organisation, id: str) -> OutboundMessage:
     """One of them, as it stands."""
-    known = await ports.documents.get(f"organisations/{organisation}/messages/{id}") if id.isidentifier() else None
-    if known is None:
-        raise Problem(404, "not_found", f"There is no message {id!r}.", "id")
-    return OutboundMessage.model_validate(known)
+    return OutboundMessage.model_validate(await find(ports, organisation, "messages", id, "message"))
 
 
 @router.post("/messages", status_code=202)
@@ -168,7 +165,7 @@ async def schedule(
     if wanted.conversation and not wanted.conversation.isidentifier():
         raise Problem(422, "invalid", f"There is no conversation {wanted.conversation!r}.", "conversation")
     id = message_id(organisation, "api", idempotency_key or new_id("once"))
-    owner = stored.Organisation.model_validate(await ports.documents.get(f"organisations/{organisation}"))
+    owner = await owner_of(ports, organisation)
     now = ports.clock.now()
     try:
         if wanted.template:
@@ -236,7 +233,7 @@ async def opt_outs(
     ports: Doors, organisation: Organisation, channel: str | None = None, limit: Limit = 20, cursor: Cursor = None
 ) -> Listing[OptOut]:
     """Who wants no messages."""
-    where = [Where("channel", "==", channel)] if channel else []
+    where = matching(channel=channel or None)
     page = await query(ports, f"organisations/{organisation}/optouts", where, "", limit, cursor)
     return listing(page, OptOut)
 
@@ -244,7 +241,7 @@ async def opt_outs(
 @router.post("/opt-outs", status_code=201)
 async def add_opt_out(ports: Doors, organisation: Organisation, wanted: WantedOptOut) -> OptOut:
     """From now on nothing is sent there. Once more changes nothing."""
-    owner = stored.Organisation.model_validate(await ports.documents.get(f"organisations/{organisation}"))
+    owner = await owner_of(ports, organisation)
     address = _address(wanted.channel, wanted.address, owner.country, "address")
     return await opt_out(ports, organisation, wanted.channel, address, "api")
 

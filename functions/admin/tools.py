@@ -13,6 +13,7 @@ from domain.tool_check import Fault, check_server, check_tool
 from functions.admin.access import Doors, Organisation
 from functions.admin.listing import Cursor, Limit, Listing, listing, query
 from functions.admin.problems import Problem
+from functions.admin.stored import find, owner_of
 from schemas.http_tool import HttpTool
 from schemas.ids import new_id
 from schemas.mcp_server import ListedTool, McpListing, McpServer
@@ -80,7 +81,7 @@ Defined = Annotated[DefinedTools, Depends(_defined)]
 @router.get("/offered-tools")
 async def offered_tools(ports: Doors, organisation: Organisation) -> Listing[Tool]:
     """All tools that the organisation's agents may use: the platform's, its own, its MCP servers'."""
-    offered = await ports.tools.offered(await _owner(ports, organisation))
+    offered = await ports.tools.offered(await owner_of(ports, organisation))
     return Listing(data=[offered[name] for name in sorted(offered)], has_more=False)
 
 
@@ -95,14 +96,14 @@ async def tools(
 @router.get("/tools/{name}")
 async def tool(ports: Doors, organisation: Organisation, name: str) -> HttpTool:
     """One of the organisation's own."""
-    return HttpTool.model_validate(await _find(ports, organisation, "tools", name, "tool", "name"))
+    return HttpTool.model_validate(await find(ports, organisation, "tools", name, "tool", "name"))
 
 
 @router.put("/tools/{name}")
 async def put_tool(ports: Doors, defined: Defined, organisation: Organisation, name: str, tool: HttpTool) -> HttpTool:
     """Defines or replaces it; agents use it some 30 s later at most. Calls under way keep what they have."""
     _same("name", tool.name, name)
-    owner = await _owner(ports, organisation)
+    owner = await owner_of(ports, organisation)
     _refuse(check_tool(tool, await defined.reserved(owner)))
     await _refuse_bad_verify(ports, owner, "verify", tool.verify)
     await ports.documents.put(f"organisations/{organisation}/tools/{name}", tool.model_dump(mode="json"))
@@ -113,7 +114,7 @@ async def put_tool(ports: Doors, defined: Defined, organisation: Organisation, n
 @router.delete("/tools/{name}", status_code=204)
 async def delete_tool(ports: Doors, defined: Defined, organisation: Organisation, name: str) -> None:
     """Agents that still name it go on without it."""
-    await _find(ports, organisation, "tools", name, "tool", "name")
+    await find(ports, organisation, "tools", name, "tool", "name")
     await ports.documents.delete(f"organisations/{organisation}/tools/{name}")
     defined.forget(organisation)
 
@@ -121,7 +122,7 @@ async def delete_tool(ports: Doors, defined: Defined, organisation: Organisation
 @router.post("/tools/{name}/try")
 async def try_tool(ports: Doors, organisation: Organisation, name: str, trial: Trial) -> TrialResult:
     """Runs any tool that agents may use, with these arguments, as a conversation would."""
-    owner = await _owner(ports, organisation)
+    owner = await owner_of(ports, organisation)
     tool = (await ports.tools.offered(owner)).get(name)
     if tool is None:
         raise Problem(404, "not_found", f"There is no tool {name!r}.", "name")
@@ -150,7 +151,7 @@ async def mcp_servers(
 @router.get("/mcp-servers/{id}")
 async def mcp_server(ports: Doors, organisation: Organisation, id: str) -> McpServer:
     """One of them."""
-    return McpServer.model_validate(await _find(ports, organisation, "mcp_servers", id, "MCP server", "id"))
+    return McpServer.model_validate(await find(ports, organisation, "mcp_servers", id, "MCP server", "id"))
 
 
 @router.put("/mcp-servers/{id}")
@@ -160,7 +161,7 @@ async def put_mcp_server(
     """Defines or replaces it, with the choice of its tools. The server itself isn't asked."""
     _same("id", server.id, id)
     _refuse(check_server(server))
-    owner = await _owner(ports, organisation)
+    owner = await owner_of(ports, organisation)
     for name, chosen in server.tools.items():
         await _refuse_bad_verify(ports, owner, f"tools.{name}.verify", chosen.verify, server)
     await ports.documents.put(f"organisations/{organisation}/mcp_servers/{id}", server.model_dump(mode="json"))
@@ -171,7 +172,7 @@ async def put_mcp_server(
 @router.delete("/mcp-servers/{id}", status_code=204)
 async def delete_mcp_server(ports: Doors, defined: Defined, organisation: Organisation, id: str) -> None:
     """Agents that still name its tools go on without them."""
-    await _find(ports, organisation, "mcp_servers", id, "MCP server", "id")
+    await find(ports, organisation, "mcp_servers", id, "MCP server", "id")
     await ports.documents.delete(f"organisations/{organisation}/mcp_servers/{id}")
     await ports.documents.delete(f"organisations/{organisation}/mcp_listings/{id}")
     defined.forget(organisation)
@@ -181,7 +182,7 @@ async def delete_mcp_server(ports: Doors, defined: Defined, organisation: Organi
 async def mcp_tools(ports: Doors, organisation: Organisation, id: str) -> McpListing:
     """What it listed when it was asked last. What it claims of its tools is a proposal: until people say otherwise in
     `tools` of the server, none is used, and one that is used acts."""
-    await _find(ports, organisation, "mcp_servers", id, "MCP server", "id")
+    await find(ports, organisation, "mcp_servers", id, "MCP server", "id")
     stored = await ports.documents.get(f"organisations/{organisation}/mcp_listings/{id}")
     if stored is None:
         raise Problem(404, "not_listed", f"{id} wasn't asked for its tools yet.", "id")
@@ -224,18 +225,6 @@ async def delete_secret(ports: Doors, organisation: Organisation, name: str) -> 
 
 
 # --- what several need ---
-
-
-async def _owner(ports: Ports, organisation: str) -> Owner:
-    return Owner.model_validate(await ports.documents.get(f"organisations/{organisation}"))
-
-
-async def _find(ports: Ports, organisation: str, collection: str, id: str, noun: str, param: str) -> dict[str, Any]:
-    path = f"organisations/{organisation}/{collection}/{id}"
-    stored = await ports.documents.get(path) if id.isidentifier() else None
-    if stored is None:
-        raise Problem(404, "not_found", f"There is no {noun} {id!r}.", param)
-    return stored
 
 
 def _same(param: str, given: str, path: str) -> None:
