@@ -20,17 +20,15 @@ from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
 
 from domain import mulaw
 from domain.content_words import content_words
+from tests.fakes.served import served
 from tests.fakes.speech_server import hear
 
 Json = dict[str, Any]
@@ -238,24 +236,12 @@ class GeminiServer:
             yield
 
     async def __aenter__(self) -> "GeminiServer":
-        config = uvicorn.Config(self.app(), log_config=None)
-        config.load()
-        # uvicorn's protocol without uvicorn's Server, which minds signals and takes its time to stop.
-        self._connected = ServerState()
-
-        def connect() -> asyncio.Protocol:
-            return H11Protocol(config, self._connected, app_state={})
-
-        self._listening = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"
+        self._served = served(self.app())
+        self.url = await self._served.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._listening.close()
-        for connection in list(self._connected.connections):
-            connection.shutdown()
-        await asyncio.gather(*self._connected.tasks, return_exceptions=True)
-        await self._listening.wait_closed()
+        await self._served.__aexit__(None, None, None)
 
     async def _embed(self, request: Request) -> JSONResponse:
         """Vectors of texts: `batchEmbedContents` with an API key, `embedContent` or the older `predict` on Vertex AI."""

@@ -1,16 +1,14 @@
 """Cloud Storage's JSON API on a local port, as strict as the real one about names, tokens and what there is."""
 
-import asyncio
 from typing import Any
 from urllib.parse import unquote
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
+
+from tests.fakes.served import served
 
 BUCKET, TOKEN = "offhook-bucket", "ya29-the-secret-token"
 OCTETS = "application/octet-stream"
@@ -36,23 +34,12 @@ class StorageServer:
                 Route(f"{objects}/{{name:path}}", self._object, methods=["GET", "DELETE"]),
             ]
         )
-        config = uvicorn.Config(app, log_config=None)
-        config.load()
-        self._connected = ServerState()
-
-        def connect() -> asyncio.Protocol:
-            return H11Protocol(config, self._connected, app_state={})
-
-        self._listening = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"
+        self._served = served(app)
+        self.url = await self._served.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._listening.close()
-        for connection in list(self._connected.connections):
-            connection.shutdown()
-        await asyncio.gather(*self._connected.tasks, return_exceptions=True)
-        await self._listening.wait_closed()
+        await self._served.__aexit__(None, None, None)
 
     def _refusal(self, request: Request) -> Response | None:
         self.asked += 1
